@@ -1,0 +1,1 @@
+"""Identity Graph: a self-hosted customer identity service."""

@@ -1,0 +1,1 @@
+"""Record linkage on Splink: fields, model, training, scoring, clustering, evaluation. Knows no service and no database."""
