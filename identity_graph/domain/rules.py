@@ -1,0 +1,203 @@
+"""The rules: what a namespace is, which values are junk, and who gives way when evidence conflicts.
+
+A :class:`Rules` value is complete and immutable; two equal values have the same ``version``.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+
+class NamespaceClass(StrEnum):
+    """What kind of thing the identifiers of a namespace point at."""
+
+    CROSS_DEVICE = "CROSS_DEVICE"
+    EMAIL = "EMAIL"
+    PHONE = "PHONE"
+    DEVICE = "DEVICE"
+    COOKIE = "COOKIE"
+    RECORD = "RECORD"
+
+
+class Policy(StrEnum):
+    """Which observed link comes first when two cannot both hold."""
+
+    LATEST_OWNER = "latest_owner"
+    FIRST_OWNER = "first_owner"
+
+
+class Normaliser(StrEnum):
+    """How a raw value becomes the value that is compared."""
+
+    EMAIL = "email"
+    PHONE = "phone"
+    LOWER = "lower"
+    TEXT = "text"
+
+
+RECORD_NAMESPACE = "record"
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRule:
+    """The rule of one namespace.
+
+    ``limit`` is the most values of it that one profile may hold (``None``: no limit; a unique namespace has 1).
+    ``priority`` ranks namespaces, 1 is the strongest. ``fan_out`` is the most partners of any one unique
+    namespace an identifier may be seen with before it counts as shared and stops conducting (``None``: never).
+    """
+
+    cls: NamespaceClass = NamespaceClass.CROSS_DEVICE
+    unique: bool = False
+    limit: int | None = None
+    priority: int = 10
+    normaliser: Normaliser = Normaliser.TEXT
+    fan_out: int | None = 5
+
+    @property
+    def most(self) -> int | None:
+        """The most values of this namespace in one profile, or None."""
+        return 1 if self.unique else self.limit
+
+    @property
+    def is_device(self) -> bool:
+        return self.cls in (NamespaceClass.DEVICE, NamespaceClass.COOKIE)
+
+
+def _known() -> dict[str, NamespaceRule]:
+    cls, normaliser = NamespaceClass, Normaliser
+    return {
+        "user_id": NamespaceRule(unique=True, priority=1, fan_out=None),
+        "crm_id": NamespaceRule(unique=True, priority=2, fan_out=None),
+        "loyalty_id": NamespaceRule(priority=3),
+        "email": NamespaceRule(cls.EMAIL, priority=4, normaliser=normaliser.EMAIL),
+        "phone": NamespaceRule(cls.PHONE, priority=5, normaliser=normaliser.PHONE),
+        "social_id": NamespaceRule(priority=6),
+        "device_id": NamespaceRule(cls.DEVICE, priority=7),
+        "idfa": NamespaceRule(cls.DEVICE, priority=7, normaliser=normaliser.LOWER),
+        "gaid": NamespaceRule(cls.DEVICE, priority=7, normaliser=normaliser.LOWER),
+        "cookie_id": NamespaceRule(cls.COOKIE, priority=8),
+        "anonymous_id": NamespaceRule(cls.COOKIE, priority=8),
+        RECORD_NAMESPACE: NamespaceRule(cls.RECORD, priority=9, fan_out=None),
+    }
+
+
+#: Values that stand for "nothing" in real exports and trackers, compared without case.
+BLOCKED_VALUES = frozenset(
+    "-1 n/a na nan nil none null undefined unknown anonymous anon guest test tbd false true void empty missing "
+    "(null) <null> [null] \\n not_set not-set notset no_id noid distinct_id distinctid anonymous_id device_id "
+    "user_id userid id email e-mail phone [object object] nobody@example.com".split()
+) | {"[object object]", "not set", "not available", "not applicable", "no email", "no phone", "(not set)"}
+
+#: Patterns of junk, matched against the whole value without case: zeros and dashes only (the nil UUID among
+#: them), the same in braces, punctuation only.
+BLOCKED_PATTERNS = (r"[0-]*", r"\{[0-]*\}", r"[^\w]+")
+
+#: The same for phone numbers: one digit at least six times up to the end, after at most a country code.
+BLOCKED_PHONES = (r"\+?\d{0,4}(\d)\1{5,}",)
+
+#: Mailboxes of a role, not of a person (RFC 2142 names most of them).
+ROLE_MAILBOXES = frozenset(
+    "noreply no-reply no_reply donotreply do-not-reply mailer-daemon postmaster hostmaster webmaster abuse "
+    "nobody root admin administrator".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Junk values: exact ones and patterns (both without case), phone numbers, local parts of e-mail addresses."""
+
+    values: frozenset[str] = BLOCKED_VALUES
+    patterns: tuple[str, ...] = BLOCKED_PATTERNS
+    phones: tuple[str, ...] = BLOCKED_PHONES
+    mailboxes: frozenset[str] = ROLE_MAILBOXES
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Everything that decides which evidence conducts. ``size_cap`` is in identifiers a profile."""
+
+    policy: Policy = Policy.LATEST_OWNER
+    size_cap: int = 1000
+    strict: bool = False
+    default_region: str | None = None
+    namespaces: Mapping[str, NamespaceRule] = field(default_factory=_known)
+    defaults: NamespaceRule = field(default_factory=NamespaceRule)
+    blocked: Blocked = field(default_factory=Blocked)
+
+    def rule(self, namespace: str) -> NamespaceRule:
+        return self.namespaces.get(namespace, self.defaults)
+
+    def knows(self, namespace: str) -> bool:
+        return namespace in self.namespaces or not self.strict
+
+    @cached_property
+    def _patterns(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(pattern) for pattern in self.blocked.patterns)
+
+    @cached_property
+    def _phones(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(pattern) for pattern in self.blocked.phones)
+
+    def is_blocked(self, namespace: str, value: str) -> bool:
+        """True where the value is junk: it can be seen, but never joins anything."""
+        folded = value.casefold()
+        if folded in self.blocked.values or any(p.fullmatch(folded) for p in self._patterns):
+            return True
+        match self.rule(namespace).cls:
+            case NamespaceClass.EMAIL:
+                return folded.partition("@")[0] in self.blocked.mailboxes and "@" in folded
+            case NamespaceClass.PHONE:
+                return any(p.fullmatch(folded) for p in self._phones)
+            case _:
+                return False
+
+    def is_blocked_key(self, key: str) -> bool:
+        namespace, _, value = key.partition(":")
+        return self.is_blocked(namespace, value)
+
+    def as_json(self) -> str:
+        """The canonical text of these rules: equal rules give equal text."""
+        plain = asdict(self)
+        plain["blocked"] = {
+            "values": sorted(self.blocked.values),
+            "patterns": list(self.blocked.patterns),
+            "phones": list(self.blocked.phones),
+            "mailboxes": sorted(self.blocked.mailboxes),
+        }
+        return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+
+    @cached_property
+    def version(self) -> str:
+        """A short name of these rules: the first 12 hex digits of the SHA-256 of their canonical text."""
+        return hashlib.sha256(self.as_json().encode()).hexdigest()[:12]
+
+    @classmethod
+    def from_json(cls, text: str) -> "Rules":
+        """The inverse of :meth:`as_json`."""
+        plain = json.loads(text)
+        blocked = plain["blocked"]
+        return cls(
+            policy=Policy(plain["policy"]),
+            size_cap=plain["size_cap"],
+            strict=plain["strict"],
+            default_region=plain["default_region"],
+            namespaces={name: _rule(values) for name, values in plain["namespaces"].items()},
+            defaults=_rule(plain["defaults"]),
+            blocked=Blocked(
+                frozenset(blocked["values"]),
+                tuple(blocked["patterns"]),
+                tuple(blocked["phones"]),
+                frozenset(blocked["mailboxes"]),
+            ),
+        )
+
+
+def _rule(values: dict[str, object]) -> NamespaceRule:
+    plain = dict(values)
+    cls, normaliser = NamespaceClass(str(plain.pop("cls"))), Normaliser(str(plain.pop("normaliser")))
+    return NamespaceRule(cls=cls, normaliser=normaliser, **plain)  # pyright: ignore[reportArgumentType]
