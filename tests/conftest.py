@@ -1,11 +1,19 @@
-"""Hypothesis profiles: `dev` by default, `ci` where CI is set, `thorough` by HYPOTHESIS_PROFILE=thorough.
+"""Hypothesis profiles, and the one database server that a run shares.
 
-Every run draws new examples, also in CI: a failure prints a blob that repeats it with `@reproduce_failure`.
+Profiles: `dev` by default, `ci` where CI is set, `thorough` by HYPOTHESIS_PROFILE=thorough. Every run draws new
+examples, also in CI: a failure prints a blob that repeats it with `@reproduce_failure`.
 """
 
 import os
+import socket
+from collections.abc import Generator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from identity_graph import neo4j_runtime
+from identity_graph.neo4j_runtime import Connection
 
 # A loaded machine is slow without being wrong, so time never fails a property.
 PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
@@ -14,3 +22,34 @@ settings.register_profile("dev", max_examples=50, derandomize=False, **PATIENT)
 settings.register_profile("ci", max_examples=200, derandomize=False, **PATIENT)
 settings.register_profile("thorough", max_examples=5_000, derandomize=False, **PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(scope="session")
+def neo4j_connection(tmp_path_factory: pytest.TempPathFactory) -> Generator[Connection]:
+    """A real server for the whole run: NEO4J_TEST_URI, else a container, else the embedded one.
+
+    IDENTITY_GRAPH_TEST_NEO4J_VERSION chooses the version of the last two, such as 5.26. Everything that a test
+    finds in the database is its own to delete.
+    """
+    version = neo4j_runtime.resolve_version(os.environ.get("IDENTITY_GRAPH_TEST_NEO4J_VERSION"))
+    if uri := os.environ.get("NEO4J_TEST_URI"):
+        user = os.environ.get("NEO4J_TEST_USER", "neo4j")
+        yield Connection(uri, user, os.environ.get("NEO4J_TEST_PASSWORD", ""))
+    elif docker_answers():
+        from testcontainers.community.neo4j import Neo4jContainer
+
+        with Neo4jContainer(f"neo4j:{version}") as container:
+            yield Connection(container.get_connection_url(), container.username, container.password)
+    else:
+        data_dir = tmp_path_factory.mktemp("embedded")
+        with neo4j_runtime.running(data_dir, version=version, heap_mb=1024, page_cache_mb=256) as connection:
+            yield connection
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine listens where the client library would look for it."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not host.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(Path(host.removeprefix("unix://")))) == 0
