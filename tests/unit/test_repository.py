@@ -1,0 +1,255 @@
+"""House rules of the repository, each with the harm it prevents. Every test lists all its violations at once."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import graphql
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+from pydantic import AliasChoices
+from typer.main import get_command
+
+from identity_graph.cli import app
+from identity_graph.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+LOCKS = [ROOT / name for name in ("requirements.lock", "requirements-dev.lock", "package-lock.json")]
+CYPHER_CLAUSE = re.compile(
+    r"^\s*(MATCH|OPTIONAL MATCH|MERGE|CREATE|UNWIND|CALL|DETACH DELETE)\b.*[({\[$]", re.MULTILINE
+)
+
+
+@cache
+def tracked() -> list[Path]:
+    """The files that a clone holds."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return [path for name in names.split("\0") if name and (path := ROOT / name).exists()]
+
+
+def in_repository(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def fenced(language: str) -> list[tuple[Path, str]]:
+    """Every fenced block of that language in the documents."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [(path, block) for path in DOCUMENTS for block in pattern.findall(path.read_text())]
+
+
+def shell_lines() -> list[tuple[Path, str]]:
+    """Every command that the documents tell a reader to type, in `sh` blocks; `\\` continues a line."""
+    return [
+        (path, line)
+        for path, block in fenced("sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+
+
+# --- Files
+
+
+@pytest.mark.parametrize("folder", ["graphql", "cypher"])
+def test_contract_folders_hold_no_python(folder: str) -> None:
+    """An importable `graphql/` at the root hides the library of that name: `import strawberry` then fails."""
+    assert [in_repository(path) for path in (ROOT / folder).rglob("*.py")] == []
+
+
+def test_files_are_source_not_artefacts() -> None:
+    limit = 2_000_000
+    assert {in_repository(path): path.stat().st_size for path in tracked() if path.stat().st_size > limit} == {}
+
+
+def test_cypher_is_written_in_cypher_files_only() -> None:
+    """A statement in a Python string escapes the linter, the EXPLAIN test and the parameter check."""
+    found = [
+        f"{in_repository(path)}:{node.lineno}"
+        for path in tracked()
+        if path.suffix == ".py" and path.is_relative_to(ROOT / "identity_graph")
+        for node in code_strings(ast.parse(path.read_text()))
+        if CYPHER_CLAUSE.search(node.value)
+    ]
+    assert found == []
+
+
+def code_strings(tree: ast.AST) -> list[ast.Constant]:
+    """String constants, those inside f-strings too, that are not docstrings."""
+    prose = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose
+    ]
+
+
+def test_the_cypher_rule_sees_plain_and_formatted_strings() -> None:
+    tree = ast.parse('"""MATCH (n) in prose."""\na = "MATCH (n) RETURN n"\nb = f"UNWIND ${x} AS y"\nc = "match made"')
+    assert [node.lineno for node in code_strings(tree) if CYPHER_CLAUSE.search(node.value)] == [2, 3]
+
+
+# --- Dependencies
+
+
+def test_locks_name_no_host() -> None:
+    """A lock with an address installs from there whatever mirror the reader's machine is set to."""
+    assert [in_repository(path) for path in LOCKS if "://" in path.read_text()] == []
+
+
+def pins(lock: Path) -> dict[str, list[Version]]:
+    found: dict[str, list[Version]] = {}
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock.read_text(), re.MULTILINE):
+        found.setdefault(normal(name), []).append(Version(version))
+    return found
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize(
+    ("lock", "groups"), [("requirements.lock", ["build"]), ("requirements-dev.lock", ["build", "dev"])]
+)
+def test_locks_satisfy_the_declared_dependencies(lock: str, groups: list[str]) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*declared["project"]["dependencies"], *(r for g in groups for r in declared["dependency-groups"][g])]
+    locked = pins(ROOT / lock)
+    unmet = [
+        text
+        for text in wanted
+        if not any(Requirement(text).specifier.contains(v) for v in locked.get(normal(Requirement(text).name), []))
+    ]
+    assert unmet == [], f"run `make lock`: {lock} does not hold {unmet}"
+
+
+def test_both_locks_pin_the_same_versions() -> None:
+    runtime, everything = pins(ROOT / "requirements.lock"), pins(ROOT / "requirements-dev.lock")
+    assert {name: found for name, found in runtime.items() if everything.get(name) != found} == {}
+
+
+# --- Documents
+
+
+def test_every_setting_stands_in_the_readme_and_nothing_else() -> None:
+    documented = set(re.findall(r"^\| `((?:IDENTITY_GRAPH|NEO4J)_[A-Z0-9_]+)`", DOCUMENTS[0].read_text(), re.MULTILINE))
+    assert documented == setting_names()
+
+
+def setting_names() -> set[str]:
+    """The environment variable of every setting: its alias where it has one, else the prefix and its name."""
+    prefix = Settings.model_config.get("env_prefix", "")
+    names: set[str] = set()
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
+        names.add(str(first or f"{prefix}{name}").upper())
+    return names
+
+
+def test_graphql_examples_validate_against_the_schema() -> None:
+    schema = graphql.build_schema((ROOT / "graphql" / "schema.graphql").read_text())
+    examples = fenced("graphql")
+    problems = [
+        f"{in_repository(path)}: {error}"
+        for path, block in examples
+        for error in graphql.validate(schema, graphql.parse(block))
+    ]
+    assert examples
+    assert problems == []
+
+
+def test_documented_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    used = {line.split()[1] for _, line in shell_lines() if line.startswith("make ")}
+    assert used
+    assert used <= targets
+
+
+def test_documented_commands_and_options_exist() -> None:
+    problems: list[str] = []
+    used = [line for _, line in shell_lines() if line.startswith("identity-graph ")]
+    for line in used:
+        command = get_command(app)
+        for word in line.split()[1:]:
+            subcommands = getattr(command, "commands", {})
+            if word in subcommands:
+                command = subcommands[word]
+            elif subcommands:
+                problems.append(f"{line}: no command {word}")
+                break
+            elif word.startswith("--") and word.partition("=")[0] not in {o for p in command.params for o in p.opts}:
+                problems.append(f"{line}: no option {word}")
+    assert used
+    assert problems == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    broken = [
+        f"{in_repository(path)}: {target}"
+        for path in DOCUMENTS
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)|(?:src|srcset)=\"([^\":]+)\"", path.read_text())
+        for target in target
+        if target and not (path.parent / target).exists()
+    ]
+    assert broken == []
+
+
+# --- Packaging
+
+
+def test_compose_publishes_to_loopback_only_and_holds_no_secret() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert ports
+    assert [port for port in ports if not str(port).startswith("127.0.0.1:")] == []
+    assert [name for name, service in services.items() if "healthcheck" not in service] == []
+    secrets = [
+        f"{name}.{key}"
+        for name, service in services.items()
+        for key, value in service.get("environment", {}).items()
+        if re.search(r"PASSWORD|AUTH|KEY", key) and not re.fullmatch(r"(neo4j/)?\$\{\w+:\?.*\}", str(value))
+    ]
+    assert secrets == []
+
+
+def test_the_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
+    """Paths that only exist in a checkout, or data files left out of the wheel, show nowhere else."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    contracts = [p for p in tracked() if p.suffix in {".cypher", ".graphql"} and p.parts[len(ROOT.parts)] != "tests"]
+    assert contracts
+    assert {f"identity_graph/_contracts/{in_repository(path)}" for path in contracts} <= names
+    assert [name for name in names if name.startswith(("graphql/", "cypher/", "tests/"))] == []
+
+    # Only the dependencies are borrowed: a path file adds them without the editable install beside them.
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    (site,) = environment.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n")
+    python = environment / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+
+    command = environment / "bin" / "identity-graph"
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    run = {"cwd": tmp_path, "env": clean, "capture_output": True, "text": True, "check": True}
+    where = subprocess.run([python, "-c", "import identity_graph; print(identity_graph.__file__)"], **run).stdout
+    assert Path(where.strip()).is_relative_to(site)
+    assert "Usage" in subprocess.run([command, "--help"], **run).stdout
+    schema = subprocess.run([command, "export-schema"], **run).stdout
+    assert schema.strip() == (ROOT / "graphql" / "schema.graphql").read_text().strip()
