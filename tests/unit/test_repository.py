@@ -1,6 +1,7 @@
 """House rules of the repository, each with the harm it prevents. Every test lists all its violations at once."""
 
 import ast
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -131,6 +132,30 @@ def test_locks_satisfy_the_declared_dependencies(lock: str, groups: list[str]) -
     assert unmet == [], f"run `make lock`: {lock} does not hold {unmet}"
 
 
+def test_every_imported_package_is_declared() -> None:
+    """A package that only comes along with another one vanishes with that one's next release."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    distributions = importlib.metadata.packages_distributions()
+    allowed = {normal(Requirement(text).name) for text in declared} | {"identity-graph"}
+    undeclared = {
+        f"{in_repository(path)}: {module}"
+        for path in tracked()
+        if path.suffix == ".py" and in_repository(path).startswith(("identity_graph/", "matching/"))
+        for module in imported_modules(ast.parse(path.read_text()))
+        if module not in sys.stdlib_module_names
+        and allowed.isdisjoint(normal(name) for name in distributions.get(module, []))
+    }
+    assert undeclared == set()
+
+
+def imported_modules(tree: ast.AST) -> set[str]:
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    froms = {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module and not node.level
+    }
+    return {name.partition(".")[0] for name in names | froms} - {"identity_graph", "matching"}
+
+
 def test_both_locks_pin_the_same_versions() -> None:
     runtime, everything = pins(ROOT / "requirements.lock"), pins(ROOT / "requirements-dev.lock")
     assert {name: found for name, found in runtime.items() if everything.get(name) != found} == {}
@@ -230,33 +255,37 @@ def test_compose_publishes_to_loopback_only_and_holds_no_secret() -> None:
 
 def test_the_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     """Paths that only exist in a checkout, or data files left out of the wheel, show nowhere else."""
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
+    run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path, cwd=ROOT)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    contracts = [p for p in tracked() if p.suffix in {".cypher", ".graphql"} and p.parts[len(ROOT.parts)] != "tests"]
+    contracts = {path for path in tracked() if in_repository(path).startswith(("cypher/", "graphql/"))}
     assert contracts
     assert {f"identity_graph/_contracts/{in_repository(path)}" for path in contracts} <= names
-    assert [name for name in names if name.startswith(("graphql/", "cypher/", "tests/"))] == []
+    assert {name.partition("/")[0] for name in names if "dist-info" not in name} == {"identity_graph", "matching"}
 
     # Only the dependencies are borrowed: a path file adds them without the editable install beside them.
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=tmp_path)
     (site,) = environment.glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n")
-    python = environment / "bin" / "python"
-    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    python, command = environment / "bin" / "python", environment / "bin" / "identity-graph"
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    run(*pip, "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
 
-    command = environment / "bin" / "identity-graph"
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    run = {"cwd": tmp_path, "env": clean, "capture_output": True, "text": True, "check": True}
-    where = subprocess.run([python, "-c", "import identity_graph; print(identity_graph.__file__)"], **run).stdout
+    where = run(python, "-c", "import identity_graph; print(identity_graph.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(site)
-    assert "Usage" in subprocess.run([command, "--help"], **run).stdout
-    schema = subprocess.run([command, "export-schema"], **run).stdout
+    count = "from identity_graph.store.statements import all_statements; print(len(list(all_statements())))"
+    assert int(run(python, "-c", count, cwd=tmp_path)) == len(list((ROOT / "cypher/statements").rglob("*.cypher")))
+    assert "Usage" in run(command, "--help", cwd=tmp_path)
+    schema = run(command, "export-schema", cwd=tmp_path)
     assert schema.strip() == (ROOT / "graphql" / "schema.graphql").read_text().strip()
+
+
+def run(*command: object, cwd: Path) -> str:
+    """What the command prints; its errors where it fails."""
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env=clean, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
+    return done.stdout
