@@ -41,10 +41,12 @@ def partition(evidence: Evidence, rules: Rules) -> Partition:
     refused: dict[str, Refusal] = {}
     conducting: list[Link] = []
     for link in evidence.links:
+        if not link.conducts:
+            continue
         refusal = refused_by_ends(link.a, link.b, shared, rules)
         if refusal:
             refused[link.id] = refusal
-        elif link.conducts:
+        else:
             conducting.append(link)
     members = {k for k in evidence.identifiers if not rules.is_blocked_key(k)}
     profiles: set[frozenset[Key]] = set()
@@ -187,11 +189,13 @@ class Holding:
 
     def refuses(self, other: "Holding", rules: Rules) -> Refusal | None:
         """The constraint that the union of both would break, if any. Both sets are disjoint."""
-        for namespace in self.limited.keys() & other.limited.keys():
+        # The strongest namespace is named where several stand in the way; a set's own order differs from run to run.
+        both = self.limited.keys() & other.limited.keys()
+        for namespace in sorted(both, key=lambda name: (rules.rule(name).priority, name)):
             rule = rules.rule(namespace)
             mine, theirs = self.limited[namespace], other.limited[namespace]
             if len(mine) + len(theirs) > (rule.most or 0):
-                if rule.most == 1:
+                if rule.unique:
                     return Refusal(RefusalCode.UNIQUE_NAMESPACE, tuple(sorted(mine | theirs)[:2]))
                 return Refusal(RefusalCode.NAMESPACE_LIMIT, (namespace, *sorted(mine | theirs)))
         if self.size + other.size > rules.size_cap:

@@ -89,6 +89,7 @@ def _known() -> dict[str, NamespaceRule]:
 #: Values that stand for "nothing" in real exports and trackers, compared without case.
 BLOCKED_VALUES = frozenset(
     "-1 n/a na nan nil none null undefined unknown anonymous anon guest test tbd false true void empty missing "
+    "not_authenticated "
     "(null) <null> [null] \\n not_set not-set notset no_id noid distinct_id distinctid anonymous_id device_id "
     "user_id userid id email e-mail phone [object object] nobody@example.com".split()
 ) | {"[object object]", "not set", "not available", "not applicable", "no email", "no phone", "(not set)"}
@@ -137,18 +138,24 @@ class Rules:
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(pattern) for pattern in self.blocked.patterns)
+        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in self.blocked.patterns)
 
     @cached_property
     def _phones(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(pattern) for pattern in self.blocked.phones)
+        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in self.blocked.phones)
 
     def is_blocked(self, namespace: str, value: str) -> bool:
-        """True where the value is junk: it can be seen, but never joins anything."""
+        """True where the value is junk: it can be seen, but never joins anything.
+
+        Quotes around a junk value are an export's. A record's key names its source and row, so it is never junk.
+        """
+        cls = self.rule(namespace).cls
+        if cls is NamespaceClass.RECORD:
+            return False
         folded = value.casefold()
-        if folded in self.blocked.values or any(p.fullmatch(folded) for p in self._patterns):
+        if folded.strip("'\"") in self.blocked.values or any(p.fullmatch(folded) for p in self._patterns):
             return True
-        match self.rule(namespace).cls:
+        match cls:
             case NamespaceClass.EMAIL:
                 return folded.partition("@")[0] in self.blocked.mailboxes and "@" in folded
             case NamespaceClass.PHONE:
