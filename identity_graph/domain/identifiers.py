@@ -18,7 +18,8 @@ from identity_graph.domain.rules import Normaliser, Rules
 MAX_VALUE = 512
 NAMESPACE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_NOT_DIGIT = re.compile(r"\D")
+#: After a phone number's first digit only digits and separators follow; a letter or one of these starts an extension.
+_EXTENSION = re.compile(r"\d.*[^\W\d_]|\d.*[#＃~～,;]")
 
 
 class InvalidIdentifier(ValueError):
@@ -70,18 +71,24 @@ def identify(namespace: str, raw: str, rules: Rules) -> Identifier:
             "namespace",
             unknown_namespace=True,
         )
-    if len(raw) > MAX_VALUE:
-        raise InvalidIdentifier(f"a value has at most {MAX_VALUE} characters, this one has {len(raw)}")
+    _check_length(raw)
     if _CONTROL.search(raw):
         raise InvalidIdentifier("a value must not hold control characters or lone surrogates")
     text = unicodedata.normalize("NFC", raw).strip()
     if not text:
         raise InvalidIdentifier("a value must not be empty")
     if rules.is_blocked(namespace, text):
-        value = text.casefold()
+        value = unicodedata.normalize("NFC", text.casefold())
+        _check_length(value)
         return Identifier(namespace, value, raw, f"{namespace}:{value}", True)
     value = _NORMALISERS[rules.rule(namespace).normaliser](text, rules.default_region)
+    _check_length(value)
     return Identifier(namespace, value, raw, f"{namespace}:{value}", rules.is_blocked(namespace, value))
+
+
+def _check_length(value: str) -> None:
+    if len(value) > MAX_VALUE:
+        raise InvalidIdentifier(f"a value has at most {MAX_VALUE} characters, this one has {len(value)}")
 
 
 @lru_cache(maxsize=65_536)
@@ -90,7 +97,7 @@ def _email(text: str, _region: str | None) -> str:
         checked = validate_email(text, check_deliverability=False, test_environment=True)
     except EmailNotValidError as e:
         raise InvalidIdentifier(f"expected an e-mail address such as name@example.com: {_sentence(e)}") from None
-    return f"{checked.local_part.lower()}@{(checked.ascii_domain or checked.domain).lower()}"
+    return f"{_lower(checked.local_part)}@{(checked.ascii_domain or checked.domain).lower()}"
 
 
 def _sentence(error: Exception) -> str:
@@ -100,21 +107,36 @@ def _sentence(error: Exception) -> str:
 
 @lru_cache(maxsize=65_536)
 def _phone(text: str, region: str | None) -> str:
-    """E.164 where the country is known; else the bare digits, which only ever equal the same digits."""
+    """E.164 where the country is known; else the bare digits, which only ever equal the same digits.
+
+    An extension is kept, `+31201234567;ext=12`: behind one number of a firm sit many people.
+    """
+    digits = phonenumbers.normalize_digits_only(text)
+    bare = f"+{digits}" if "+" in text or "＋" in text else digits
+    for written in (text, bare):
+        found = _international(written, region)
+        if found:
+            return found
+        if _EXTENSION.search(text) or not 5 <= len(digits) <= 17:
+            raise InvalidIdentifier("expected a phone number such as +31 6 1234 5678, with its country code")
+    return bare
+
+
+def _international(text: str, region: str | None) -> str | None:
+    """E.164, or None where the country or the area is not known or the number has a wrong length."""
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
-        number = None
-    if number is not None and phonenumbers.is_possible_number(number):
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    digits = _NOT_DIGIT.sub("", text)
-    if not 5 <= len(digits) <= 17 or re.search(r"[^\W\d_]{4,}", text):
-        raise InvalidIdentifier("expected a phone number such as +31 6 1234 5678, with its country code")
-    return digits
+        return None
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return None
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return f"{written};ext={number.extension}" if number.extension else written
 
 
-def _lower(text: str, _region: str | None) -> str:
-    return text.lower()
+def _lower(text: str, _region: str | None = None) -> str:
+    # NFC again: a capital with an accent may be two characters where its small letter is one.
+    return unicodedata.normalize("NFC", text.lower())
 
 
 def _text(text: str, _region: str | None) -> str:

@@ -1,0 +1,11 @@
+// name: link/details
+// summary: Links by id.
+// params: ids: List<String>
+// returns: found: List<List<Any>>
+// access: read
+// index: link_id
+UNWIND $ids AS id
+MATCH (a:Identifier)-[l:LINK {id: id}]->(b:Identifier)
+RETURN collect([
+  l.id, a.key, b.key, l.kind, l.source, l.state, l.first_seen, l.last_seen, l.count, l.weight, l.reason
+]) AS found

@@ -1,0 +1,9 @@
+// name: link/find
+// summary: Which of these links exist.
+// params: ids: List<String>
+// returns: found: List<List<String>>
+// access: read
+// index: link_id
+UNWIND $ids AS id
+MATCH ()-[l:LINK {id: id}]->()
+RETURN collect([id, elementId(l)]) AS found

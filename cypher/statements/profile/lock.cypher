@@ -1,0 +1,10 @@
+// name: profile/lock
+// summary: Lock profiles in the order given and say which revision each has reached: the write takes the lock before it reads.
+// params: elements: List<String>
+// returns: locked: List<List<Any>>
+// access: write
+// index: none
+UNWIND $elements AS element
+MATCH (p:Profile) WHERE elementId(p) = element
+SET p.rev = p.rev + 1
+RETURN collect([element, p.rev]) AS locked

@@ -1,0 +1,14 @@
+// name: profile/members
+// summary: Pages of profiles' identifiers in the order of their keys. Rows: profile id, the key before the page.
+// params: rows: List<List<String>>, limit: Integer
+// returns: found: List<List<Any>>
+// access: read
+// index: profile_id
+UNWIND $rows AS row
+MATCH (p:Profile {id: row[0]})
+CALL (p, row) {
+  MATCH (p)<-[:MEMBER_OF]-(i:Identifier) WHERE i.key > row[1]
+  WITH i ORDER BY i.key LIMIT $limit
+  RETURN collect([i.key, i.first_seen, i.last_seen, i.sources, i.state]) AS items
+}
+RETURN collect([row[0], row[1], p.size, items]) AS found

@@ -1,0 +1,10 @@
+// name: record/traits
+// summary: What all records of profiles say.
+// params: ids: List<String>
+// returns: found: List<List<Any>>
+// access: read
+// index: profile_id
+UNWIND $ids AS id
+MATCH (:Profile {id: id})<-[:MEMBER_OF]-(:Identifier)<-[:HAS]-(r:Record)
+WITH id, collect([r.source, r.observed_at, r.traits]) AS items
+RETURN collect([id, items]) AS found

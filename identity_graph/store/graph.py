@@ -1,0 +1,229 @@
+"""The graph: reads and writes by named statements, in transactions that the driver retries."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from typing import Any, LiteralString, Protocol, TypeVar, cast
+
+import neo4j
+from neo4j import GraphDatabase, NotificationMinimumSeverity, unit_of_work
+
+from identity_graph.store.errors import SchemaMismatch, StaleRead, our_errors
+from identity_graph.store.statements import Statement, migrations, statement
+
+T = TypeVar("T")
+
+#: Nested time-outs in seconds: a lock gives up (5, set on the server) before its write, a write before its request.
+WRITE_TIMEOUT = 8.0
+READ_TIMEOUT = 2.0
+LONG_READ_TIMEOUT = 600.0
+
+
+class Credentials(Protocol):
+    """Where a database is and who asks."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+
+
+class Transaction:
+    """An open transaction that runs named statements."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: neo4j.ManagedTransaction | neo4j.Transaction) -> None:
+        self._tx = tx
+
+    def run(self, name: str, /, **params: Any) -> list[tuple[Any, ...]]:
+        """All rows, as tuples in the order of the statement's ``returns``."""
+        result = self._tx.run(statement(name).text, params)
+        return [tuple(record.values()) for record in result]
+
+    def one(self, name: str, /, **params: Any) -> Any:
+        """The single value of a statement that returns one row of one column."""
+        record = self._tx.run(statement(name).text, params).single(strict=True)
+        return record[0]
+
+    def do(self, name: str, /, **params: Any) -> None:
+        """Run a statement that returns nothing."""
+        self._tx.run(statement(name).text, params).consume()
+
+
+class _DryRun(Exception):
+    def __init__(self, result: object) -> None:
+        self.result = result
+
+
+class Graph:
+    """The database. Thread-safe; sessions and transactions are its own affair."""
+
+    def __init__(self, driver: neo4j.Driver, database: str) -> None:
+        self._driver, self._database = driver, database
+
+    @classmethod
+    def connect(cls, to: Credentials, *, database: str = "neo4j") -> "Graph":
+        """Open a pool of connections.
+
+        Notifications are off: on an empty graph every property key is unknown. The first retry comes after 20 ms: the driver's default makes a deadlock cost a second.
+        """
+        with our_errors():
+            driver = GraphDatabase.driver(
+                to.uri,
+                auth=(to.user, to.password),
+                initial_retry_delay=0.02,
+                max_transaction_retry_time=WRITE_TIMEOUT,
+                connection_acquisition_timeout=READ_TIMEOUT * 2,
+                notifications_min_severity=NotificationMinimumSeverity.OFF,
+            )
+        return cls(driver, database)
+
+    def close(self) -> None:
+        self._driver.close()
+
+    def ping(self) -> None:
+        """Raises a :class:`StoreError` where the database does not answer in time."""
+        self.read("database/ping")
+
+    def read(
+        self, name: str, /, token: str | None = None, timeout: float = READ_TIMEOUT, **params: Any
+    ) -> list[tuple[Any, ...]]:
+        """Rows of one statement. ``token`` is a consistency token: the read sees at least that write."""
+
+        @unit_of_work(timeout=timeout)
+        def work(tx: neo4j.ManagedTransaction) -> list[tuple[Any, ...]]:
+            return Transaction(tx).run(name, **params)
+
+        with our_errors(), self._session(token) as session:
+            return session.execute_read(work)
+
+    def read_many(self, work: Callable[[Transaction], T], token: str | None = None, timeout: float = READ_TIMEOUT) -> T:
+        """Several statements in one read transaction."""
+
+        @unit_of_work(timeout=timeout)
+        def run(tx: neo4j.ManagedTransaction) -> T:
+            return work(Transaction(tx))
+
+        with our_errors(), self._session(token) as session:
+            return session.execute_read(run)
+
+    def stream(self, name: str, /, **params: Any) -> Iterable[tuple[Any, ...]]:
+        """Rows one by one, for reads too large to hold; no retry once the first row is out."""
+        with our_errors(), self._session(None) as session, session.begin_transaction(timeout=LONG_READ_TIMEOUT) as tx:
+            for record in tx.run(statement(name).text, params):
+                yield tuple(record.values())
+
+    def write(
+        self, work: Callable[[Transaction], T], *, dry_run: bool = False, timeout: float = WRITE_TIMEOUT
+    ) -> tuple[T, str]:
+        """Run ``work`` in one transaction, again where others were in the way; its result and a consistency token.
+
+        A dry run does the same and rolls back, so it tells exactly what would happen.
+        """
+
+        @unit_of_work(timeout=timeout)
+        def run(tx: neo4j.ManagedTransaction) -> T:
+            try:
+                result = work(Transaction(tx))
+            except neo4j.exceptions.ConstraintError as e:
+                raise StaleRead("another writer made the same node first") from e
+            if dry_run:
+                raise _DryRun(result)
+            return result
+
+        with our_errors(), self._session(None) as session:
+            try:
+                result = session.execute_write(run)
+            except _DryRun as done:
+                return cast(T, done.result), ""
+            return result, _token(session.last_bookmarks())
+
+    @contextmanager
+    def _session(self, token: str | None) -> Generator[neo4j.Session]:
+        bookmarks = _bookmarks(token) if token else None
+        with self._driver.session(database=self._database, bookmarks=bookmarks, fetch_size=2000) as session:
+            yield session
+
+    def migrate(self, now: int) -> list[str]:
+        """Apply what is missing of ``cypher/migrations``; the names applied. Safe to run twice at once.
+
+        Raises :class:`SchemaMismatch` where a migration was changed after it was applied, or where the graph has
+        one that this program does not know.
+        """
+        with our_errors(), self._session(None) as schema:
+            # The lock node's own constraint comes before the lock; creating it twice at once does no harm.
+            schema.execute_write(_run_text, _BOOTSTRAP)
+
+            @unit_of_work(timeout=LONG_READ_TIMEOUT)
+            def work(tx: neo4j.ManagedTransaction) -> list[str]:
+                held = Transaction(tx)
+                held.do("migration/hold")
+                missing = _missing(held.run("migration/list"))
+                for name, checksum, text in missing:
+                    for part in _parts(text):
+                        schema.execute_write(_run_text, part)
+                    held.do("migration/record", name=name, checksum=checksum, at=now)
+                return [name for name, _, _ in missing]
+
+            with self._session(None) as session:
+                applied = session.execute_write(work)
+            if applied:
+                schema.execute_write(_run_text, "CALL db.awaitIndexes(300)")
+            return applied
+
+    def is_current(self) -> bool:
+        """Whether every migration of this program was applied."""
+        return not _missing(self.read("migration/list"))
+
+    def explain(self, of: Statement) -> neo4j.ResultSummary:
+        """The plan of a statement, for tests."""
+        with our_errors(), self._session(None) as session:
+            params = dict.fromkeys(of.params)
+            return session.run("EXPLAIN " + of.text, params).consume()
+
+
+_BOOTSTRAP: LiteralString = "CREATE CONSTRAINT migration_name IF NOT EXISTS FOR (m:Migration) REQUIRE m.name IS UNIQUE"
+
+
+def _run_text(tx: neo4j.ManagedTransaction, text: LiteralString) -> None:
+    tx.run(text).consume()
+
+
+def _parts(text: str) -> list[LiteralString]:
+    """A migration's statements. They are files of the program, not input, hence the cast."""
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("//"))
+    return [cast(LiteralString, part.strip()) for part in code.split(";") if part.strip()]
+
+
+def _missing(applied: list[tuple[Any, ...]]) -> list[tuple[str, str, str]]:
+    """What is to be applied, as (name, checksum, text): each checksum covers the one before it, so it is a chain."""
+    done = dict(cast(list[tuple[str, str]], applied))
+    missing: list[tuple[str, str, str]] = []
+    chain = ""
+    for name, text in migrations():
+        chain = hashlib.sha256((chain + text).encode()).hexdigest()
+        if name in done:
+            if done.pop(name) != chain:
+                raise SchemaMismatch(f"{name} was changed after it was applied; restore it and add a new migration")
+        else:
+            missing.append((name, chain, text))
+    if done:
+        raise SchemaMismatch(f"the graph has {', '.join(sorted(done))}, which a newer program applied; upgrade")
+    return missing
+
+
+def _token(bookmarks: neo4j.Bookmarks) -> str:
+    return base64.urlsafe_b64encode("\n".join(sorted(bookmarks.raw_values)).encode()).decode()
+
+
+def _bookmarks(token: str) -> neo4j.Bookmarks | None:
+    """Raises ``ValueError`` for a token that no write handed out."""
+    try:
+        values = base64.urlsafe_b64decode(token.encode()).decode().split("\n")
+    except ValueError:
+        raise ValueError("not a consistency token") from None
+    return neo4j.Bookmarks.from_raw_values(v for v in values if v)
