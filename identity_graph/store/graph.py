@@ -69,7 +69,8 @@ class Graph:
     def connect(cls, to: Credentials, *, database: str = "neo4j") -> "Graph":
         """Open a pool of connections.
 
-        Notifications are off: on an empty graph every property key is unknown. The first retry comes after 20 ms: the driver's default makes a deadlock cost a second.
+        Notifications are off: on an empty graph every property key is unknown. The first retry comes after 20 ms: the
+        driver's default makes a deadlock cost a second.
         """
         with our_errors():
             driver = GraphDatabase.driver(
