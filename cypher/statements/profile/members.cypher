@@ -7,7 +7,8 @@
 UNWIND $rows AS row
 MATCH (p:Profile {id: row[0]})
 CALL (p, row) {
-  MATCH (p)<-[:MEMBER_OF]-(i:Identifier) WHERE i.key > row[1]
+  // Without its label, as the planner would otherwise walk the index of all keys instead of the members.
+  MATCH (p)<-[:MEMBER_OF]-(i) WHERE i.key > row[1]
   WITH i ORDER BY i.key LIMIT $limit
   RETURN collect([i.key, i.first_seen, i.last_seen, i.sources, i.state]) AS items
 }

@@ -1,0 +1,292 @@
+"""Profiles as they are read: their state, members, records, golden record, devices and lineage.
+
+Every loader here is shared by all requests, so a list of profiles costs as many statements as one. Times are
+microseconds since 1970; an ``as_of`` among them answers from the closed membership intervals.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from identity_graph.domain.decision import created_change_id
+from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.paths import CERTAIN, confidence
+from identity_graph.domain.rules import Rules
+from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record
+from identity_graph.services.lookup import NOW, Coalesced, Found, Freshness, Lookup
+from identity_graph.store.graph import Graph
+
+MAX_PAGE = 100
+"""The most items of one page."""
+
+#: Later than any time that the graph holds.
+END_OF_TIME = 2**62
+
+#: Profiles of one query whose members or records are read: each may bring a thousand.
+MAX_PROFILES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileState:
+    """A profile's own properties. ``id`` is where the id that was asked for has led."""
+
+    id: str
+    status: str
+    version: int
+    size: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An identifier of a profile."""
+
+    key: str
+    first_seen: int
+    last_seen: int
+    sources: list[str]
+    state: str
+    is_device: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A record with its traits as submitted, as JSON text."""
+
+    key: str
+    source: str
+    record_id: str | None
+    traits: str
+    observed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """A link as stored; ``reason`` is a refusal code where its state is REFUSED."""
+
+    id: str
+    a: str
+    b: str
+    kind: str
+    source: str
+    state: str
+    first_seen: int
+    last_seen: int
+    count: int
+    weight: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """One entry of a lineage. ``participants`` are pairs of profile id and role; ``moved`` are keys.
+
+    ``cause`` is LINK (with ``link`` and ``observation``), STEWARD (``actor``, ``reason``) or RULES (``rules_version``).
+    """
+
+    id: str
+    kind: str
+    at: int
+    cause: str
+    link: str | None
+    observation: str | None
+    actor: str | None
+    reason: str | None
+    rules_version: str | None
+    moved: list[str]
+    participants: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items in order, whether more follow, and how many there are in all."""
+
+    items: list[Any]
+    more: bool
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """A device of a person, when it was last seen, and how sure it is theirs (a probability)."""
+
+    key: str
+    last_seen: int
+    confidence: float
+
+
+_Devices = tuple[list[tuple[str, int]], list[tuple[str, str, float | None]]]
+"""Devices as (key, last seen), and, where some were matched, the links that hold the profile together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What pages of one batch have in common."""
+
+    fresh: Freshness
+    size: int
+
+
+class Profiles:
+    """Reads of profiles. Every method answers None or an empty page for an id that never was."""
+
+    def __init__(self, graph: Graph, rules: Rules, lookup: Lookup, executor: Executor) -> None:
+        self._graph, self._rules, self._lookup = graph, rules, lookup
+        self._states: Coalesced[str, ProfileState] = Coalesced(executor, self._load_states)
+        self._members: Coalesced[tuple[str, str], Page] = Coalesced(executor, self._load_members, most=MAX_PROFILES)
+        self._records: Coalesced[tuple[str, int, str], Page] = Coalesced(
+            executor, self._load_records, most=MAX_PROFILES
+        )
+        self._traits: Coalesced[str, list[Traits]] = Coalesced(executor, self._load_traits, most=MAX_PROFILES)
+        self._lineages: Coalesced[tuple[str, int, str], Page] = Coalesced(
+            executor, self._load_lineages, most=MAX_PROFILES
+        )
+        self._changes: Coalesced[str, ChangeRow] = Coalesced(executor, self._load_changes)
+        self._links: Coalesced[str, LinkRow] = Coalesced(executor, self._load_links)
+        self._devices: Coalesced[str, _Devices] = Coalesced(executor, self._load_devices, most=MAX_PROFILES)
+
+    async def state(self, id: str, fresh: Freshness = NOW) -> ProfileState | None:
+        """The profile to which the id leads: itself, or the one it was merged into."""
+        found = await self._states.one(fresh, id)
+        return None if found is None or found.created_at > (fresh.as_of or END_OF_TIME) else found
+
+    async def by_identifier(self, namespace: str, raw: str, fresh: Freshness = NOW) -> Found:
+        (found,) = await self._lookup.resolve([(namespace, raw)], fresh)
+        return found
+
+    async def members(self, id: str, first: int, after: str = "", fresh: Freshness = NOW) -> Page:
+        """A page of :class:`Member` in the order of their keys."""
+        return await self._members.one(_Window(fresh, first), (id, after)) or EMPTY
+
+    async def records(
+        self, id: str, first: int, after: tuple[int, str] = (END_OF_TIME, ""), fresh: Freshness = NOW
+    ) -> Page:
+        """A page of :class:`RecordRow`, newest first."""
+        return await self._records.one(_Window(fresh, first), (id, *after)) or EMPTY
+
+    async def golden_record(self, id: str, fresh: Freshness = NOW) -> list[GoldenTrait]:
+        return golden_record(await self._traits.one(fresh, id) or ())
+
+    async def lineage(
+        self, id: str, first: int, after: tuple[int, str] = (END_OF_TIME, ""), fresh: Freshness = NOW
+    ) -> Page:
+        """A page of change ids, newest first: what happened to the profile and to all that were merged into it."""
+        return await self._lineages.one(_Window(fresh, first), (id, *after)) or EMPTY
+
+    async def change(self, id: str, fresh: Freshness = NOW) -> ChangeRow | None:
+        return await self._changes.one(fresh, id)
+
+    async def link(self, id: str, fresh: Freshness = NOW) -> LinkRow | None:
+        return await self._links.one(fresh, id)
+
+    def _load_states(self, fresh: Freshness, ids: list[str]) -> Mapping[str, ProfileState]:
+        if fresh.as_of is None:
+            ((rows,),) = self._graph.read("profile/state", token=fresh.token, ids=ids)
+            return {row[0]: ProfileState(*row[1:]) for row in rows}
+        found: dict[str, ProfileState] = {}
+        ids_then = {id: id for id in ids}
+        # An id leads on from merge to merge, each later than the one before, so this ends.
+        while ids_then:
+            ((rows,),) = self._graph.read(
+                "profile/state_as_of", token=fresh.token, ids=sorted(set(ids_then.values())), at=fresh.as_of
+            )
+            states = {row[0]: row for row in rows}
+            led_on: dict[str, str] = {}
+            for asked, then in ids_then.items():
+                if then not in states:
+                    continue
+                survivor = states[then][1]
+                if survivor is None:
+                    found[asked] = ProfileState(then, *states[then][2:])
+                else:
+                    led_on[asked] = survivor
+            ids_then = led_on
+        return found
+
+    def _load_members(self, window: _Window, asked: list[tuple[str, str]]) -> Mapping[tuple[str, str], Page]:
+        ((rows,),) = self._read_page("profile/members", window, asked)
+        rules = self._rules
+        return {
+            (id, after): _page(
+                window, total, [Member(*row, rules.rule(split_key(row[0])[0]).is_device) for row in items]
+            )
+            for id, after, total, items in rows
+        }
+
+    def _load_records(self, window: _Window, asked: list[tuple[str, int, str]]) -> Mapping[tuple[str, int, str], Page]:
+        ((rows,),) = self._read_page("profile/records", window, asked)
+        return {
+            (id, at, key): _page(window, total, [RecordRow(*row) for row in items])
+            for id, at, key, total, items in rows
+        }
+
+    def _load_lineages(self, window: _Window, asked: list[tuple[str, int, str]]) -> Mapping[tuple[str, int, str], Page]:
+        at = window.fresh.as_of or END_OF_TIME
+        ((rows,),) = self._graph.read(
+            "lineage/page", token=window.fresh.token, rows=asked, limit=window.size + 1, at=at
+        )
+        return {(id, at, key): _page(window, total, items) for id, at, key, total, items in rows}
+
+    def _read_page(self, name: str, window: _Window, asked: list[Any]) -> list[tuple[Any, ...]]:
+        token, limit = window.fresh.token, window.size + 1
+        if window.fresh.as_of is None:
+            return self._graph.read(name, token=token, rows=asked, limit=limit)
+        return self._graph.read(f"{name}_as_of", token=token, rows=asked, limit=limit, at=window.fresh.as_of)
+
+    def _load_traits(self, fresh: Freshness, ids: list[str]) -> Mapping[str, list[Traits]]:
+        if fresh.as_of is None:
+            ((rows,),) = self._graph.read("record/traits", token=fresh.token, ids=ids)
+        else:
+            ((rows,),) = self._graph.read("record/traits_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
+        return {id: [Traits(source, at, orjson.loads(text)) for source, at, text in items] for id, items in rows}
+
+    def _load_changes(self, fresh: Freshness, ids: list[str]) -> Mapping[str, ChangeRow]:
+        made = [id.removeprefix(CREATED) for id in ids if id.startswith(CREATED)]
+        kept = [id for id in ids if not id.startswith(CREATED)]
+        found: dict[str, ChangeRow] = {}
+        if kept:
+            ((rows,),) = self._graph.read("lineage/changes", token=fresh.token, ids=kept)
+            found = {row[0]: ChangeRow(*row) for row in rows}
+        if made:
+            ((rows,),) = self._graph.read("lineage/creations", token=fresh.token, ids=made)
+            for id, at, link, observation in rows:
+                found[CREATED + id] = _creation(id, at, link, observation)
+        return found
+
+    def _load_links(self, fresh: Freshness, ids: list[str]) -> Mapping[str, LinkRow]:
+        ((rows,),) = self._graph.read("link/details", token=fresh.token, ids=ids)
+        return {row[0]: LinkRow(*row) for row in rows}
+
+    async def devices(self, namespace: str, raw: str, fresh: Freshness = NOW) -> tuple[Found, list[DeviceRow]]:
+        """Who is behind a device, and the other devices of that person, last seen first."""
+        found = await self.by_identifier(namespace, raw, fresh)
+        if found.profile is None:
+            return found, []
+        known = await self._devices.one(fresh, found.profile)
+        rows, links = known or ([], [])
+        start = f"{found.namespace}:{found.value}"
+        sure = confidence(links, start)
+        devices = [DeviceRow(key, seen, sure.get(key, 0.0) if links else CERTAIN) for key, seen in rows if key != start]
+        return found, sorted(devices, key=lambda d: (-d.last_seen, d.key))
+
+    def _load_devices(self, fresh: Freshness, ids: list[str]) -> Mapping[str, _Devices]:
+        ((rows,),) = self._graph.read("device/of_profile", token=fresh.token, ids=ids)
+        return {id: (devices, links) for id, devices, links in rows}
+
+
+EMPTY = Page([], False, 0)
+
+CREATED = created_change_id("")
+"""Before a profile's id this is the id of its creation, which is derived: as a node it would double the profiles."""
+
+
+def _page(window: _Window, total: int, items: list[Any]) -> Page:
+    """The items asked for, of which one more was read to see whether there are more."""
+    return Page(items[: window.size], len(items) > window.size, total)
+
+
+def _creation(id: str, at: int, link: str | None, observation: str | None) -> ChangeRow:
+    return ChangeRow(CREATED + id, "CREATED", at, "LINK", link, observation, None, None, None, [], [[id, "CREATED"]])
