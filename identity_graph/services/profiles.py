@@ -198,9 +198,9 @@ class Profiles:
             for asked, then in ids_then.items():
                 if then not in states:
                     continue
-                survivor = states[then][1]
+                _, survivor, state = states[then]
                 if survivor is None:
-                    found[asked] = ProfileState(then, *states[then][2:])
+                    found[asked] = ProfileState(*state)
                 else:
                     led_on[asked] = survivor
             ids_then = led_on
@@ -211,7 +211,7 @@ class Profiles:
         rules = self._rules
         return {
             (id, after): _page(
-                window, total, [Member(*row, rules.rule(split_key(row[0])[0]).is_device) for row in items]
+                window, total, [Member(*row, is_device=rules.rule(split_key(row[0])[0]).is_device) for row in items]
             )
             for id, after, total, items in rows
         }
