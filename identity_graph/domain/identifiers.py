@@ -123,15 +123,20 @@ def _phone(text: str, region: str | None) -> str:
 
 
 def _international(text: str, region: str | None) -> str | None:
-    """E.164, or None where the country or the area is not known or the number has a wrong length."""
+    """E.164, or None where the country or area is unknown, the length is wrong, or the result reads as another number.
+
+    The last happens to what is no number, such as 0000001, where a part of it looks like a prefix to be dropped.
+    """
     try:
         number = phonenumbers.parse(text, region)
+        if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+            return None
+        written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        if number.extension:
+            written = f"{written};ext={number.extension}"
+        return written if phonenumbers.parse(written) == number else None
     except phonenumbers.NumberParseException:
         return None
-    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        return None
-    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return f"{written};ext={number.extension}" if number.extension else written
 
 
 def _lower(text: str, _region: str | None = None) -> str:
