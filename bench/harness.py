@@ -360,8 +360,8 @@ def _comparison(figures: Sequence[Figure]) -> Drawing:
     ratios = [(figure.name, ratio) for figure in figures if (ratio := figure.times_better) is not None]
     drawing = Drawing(figsize=(8, 1.2 + 0.45 * len(ratios)), layout="constrained")
     axes = drawing.add_subplot(xscale="log", xlabel="times better than the naive design (1 = equal)")
-    bars = axes.barh([name for name, _ in ratios], [ratio for _, ratio in ratios], color="#2a6f97")
-    axes.bar_label(bars, fmt="%.1f×", padding=3)
+    bars = axes.barh([name for name, _ in ratios], [ratio - 1 for _, ratio in ratios], left=1, color="#2a6f97")
+    axes.bar_label(bars, labels=[f"{ratio:.1f}×" for _, ratio in ratios], padding=3)
     axes.axvline(1, color="#444", linewidth=1)
     axes.invert_yaxis()
     axes.margins(x=0.15)
