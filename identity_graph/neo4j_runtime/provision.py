@@ -6,7 +6,6 @@ to them, which is the class path. The jars are fetched by the user's machine and
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -18,14 +17,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import requests
 from filelock import FileLock
-from jgo.maven import MavenContext
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from identity_graph.neo4j_runtime.failure import RuntimeFailure
+from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 DEFAULT_VERSION = "2026.09.0"
 THREADS = 12
@@ -113,9 +113,9 @@ def provisioned(version: str) -> Provision | None:
     return found if all(sizes.get(jar.file_name) == jar.size for jar in found.jars) else None
 
 
-def corrupt_jars(provision: Provision) -> list[str]:
+def corrupt_jars(found: Provision) -> list[str]:
     """File names of the jars in the class path whose bytes are not what the lock says. Reads them all."""
-    return [jar.file_name for jar in provision.jars if not _is_intact(provision.lib / jar.file_name, jar)]
+    return [jar.file_name for jar in found.jars if not _is_intact(found.lib / jar.file_name, jar)]
 
 
 def provision(version: str, *, progress: bool = True) -> Provision:
@@ -132,19 +132,17 @@ def provision(version: str, *, progress: bool = True) -> Provision:
             # Another process may have done it while this one waited.
             return provisioned(version) or _provision(root, _layout(version), progress)
     except OSError as error:
-        raise _disk_failure(error, root) from error
+        raise from_os_error(error, root, "IDENTITY_GRAPH_CACHE_DIR") from error
 
 
-def repair(provision_: Provision, *, progress: bool = True) -> Provision | None:
-    """Replace the jars that fail verification. `None` when all were intact, so that nothing was wrong."""
-    broken = set(corrupt_jars(provision_))
-    if not broken:
-        return None
-    for jar in provision_.jars:
-        if jar.file_name in broken:
-            (provision_.lib / jar.file_name).unlink(missing_ok=True)
-            _stored(cache_root(), jar).unlink(missing_ok=True)
-    return provision(provision_.version, progress=progress)
+def repair(found: Provision, *, progress: bool = True) -> bool:
+    """Replace the jars that fail verification. False when all were intact, so that nothing was wrong."""
+    broken = corrupt_jars(found)
+    for name in broken:
+        # Also in the store, should it be the same file; it is verified again before it is linked.
+        (found.lib / name).unlink(missing_ok=True)
+    provision(found.version, progress=progress)
+    return bool(broken)
 
 
 def _layout(version: str) -> Provision:
@@ -168,6 +166,8 @@ def _provision(root: Path, target: Provision, progress: bool) -> Provision:
                 f"Neo4j needs {needed >> 20} MB in {root} and only {free >> 20} MB are free.",
                 "Free some space, or set IDENTITY_GRAPH_CACHE_DIR to a folder on a larger disk.",
             )
+        for left_over in root.glob("staging-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
         _fetch_all(root, target.version, missing, progress)
     target.lib.mkdir(parents=True, exist_ok=True)
     for jar in target.jars:
@@ -177,6 +177,9 @@ def _provision(root: Path, target: Provision, progress: bool) -> Provision:
 
 
 def _fetch_all(root: Path, version: str, jars: list[Jar], progress: bool) -> None:
+    # Needed on a machine's first start only, and slow to import.
+    from jgo.maven import MavenContext
+
     # Largest first, so that no big one is left alone at the end.
     jars = sorted(jars, key=lambda jar: -jar.size)
     give_up = threading.Event()
@@ -197,6 +200,9 @@ def _fetch_all(root: Path, version: str, jars: list[Jar], progress: bool) -> Non
 
 
 def _fetch(context: MavenContext, root: Path, jar: Jar, give_up: threading.Event) -> int:
+    """Fetch one jar into the cache. Returns its size in bytes, 0 when another one has failed meanwhile."""
+    import requests
+
     component = context.project(jar.group, jar.artifact).at_version(jar.version)
     artifact = component.artifact(jar.classifier, "jar")
     problem: Exception | None = None
@@ -210,8 +216,7 @@ def _fetch(context: MavenContext, root: Path, jar: Jar, give_up: threading.Event
             # A transfer that was cut leaves a partial file behind, which would be taken for the whole one.
             if artifact.cached_path:
                 artifact.cached_path.unlink(missing_ok=True)
-            if isinstance(error, requests.ConnectionError):
-                break
+            give_up.wait(0.5)
             continue
         if _is_intact(path, jar):
             os.replace(path, _stored(root, jar))
@@ -252,25 +257,13 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _disk_failure(error: OSError, root: Path) -> RuntimeFailure:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RuntimeFailure(
-            "disk_full",
-            f"The disk that holds {root} is full.",
-            "Free some space, or set IDENTITY_GRAPH_CACHE_DIR to a folder on a larger disk.",
-        )
-    return RuntimeFailure(
-        "not_writable",
-        f"{root} cannot be written ({error.strerror}).",
-        "Set IDENTITY_GRAPH_CACHE_DIR to a folder that this user may write.",
-    )
-
-
 @contextmanager
 def _progress(title: str, total: int, shown: bool) -> Generator[Callable[[int], None]]:
     """A bar on a terminal, a line at every quarter elsewhere. Yields a function that takes bytes done."""
     console = Console(stderr=True)
     if shown and console.is_terminal:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(title, total=total)

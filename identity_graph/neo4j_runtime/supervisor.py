@@ -1,12 +1,13 @@
 """The small process that owns one embedded database server.
 
 It is run as a script by a bare interpreter, uses the standard library only, and does four things: it holds
-`supervisor.lock` for as long as it lives, starts the Java process so that it cannot outlive it, starts it
-again when it crashes after it had been serving, and ends it when nobody uses it any more. Users hold a
-shared lock on `users.lock`, which the kernel releases when they die, whatever way; `keep` is a file whose
-presence says that the server stays without users.
+`supervisor.lock` for as long as it lives, starts the Java process so that it cannot outlive it, starts it again
+when it crashes while serving, and ends it when nobody uses it any more. Users hold a shared lock on `users.lock`,
+which the kernel frees when they die, whatever way; while the file `keep` exists the server stays without users.
 
-It reads its specification as JSON from standard input and reports in `state.json`.
+It reads its specification as JSON from standard input and reports in `state.json`: what it was given, its own
+process id as `supervisor`, Java's as `java`, `started` once Neo4j serves, `exit` when Java ended by itself, and
+`error` when it could not be started at all.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ class _Stop(Exception):
 
 
 def _die_with_parent() -> None:
-    """Runs in the child before Java: the kernel kills it when this process dies, even by SIGKILL."""
+    """Runs in the child before Java does: the kernel kills it when this process dies, even by SIGKILL."""
     parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
-def _write_state(run: Path, state: dict[str, Any]) -> None:
+def _report(run: Path, state: dict[str, Any]) -> None:
     temporary = run / "state.json.new"
     temporary.write_text(json.dumps(state), "utf-8")
     temporary.replace(run / "state.json")
@@ -57,51 +58,58 @@ def _nobody_uses_it(run: Path, users: int) -> bool:
     return True
 
 
-def _serve(run: Path, spec: dict[str, Any]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _serve(run: Path, specification: dict[str, Any], state: dict[str, Any]) -> None:
     users = os.open(run / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    console = Path(spec["console"])
-    state: dict[str, Any] = {**spec["state"], "supervisor": os.getpid(), "restarts": 0}
+    console = run / "console.log"
     while True:
         with console.open("wb") as output:
             process = subprocess.Popen(
-                spec["command"],
-                env=spec["env"],
-                cwd=spec["cwd"],
+                specification["command"],
+                env=specification["environment"],
+                cwd=specification["home"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
-        state["java"] = process.pid
-        _write_state(run, state)
         try:
-            while process.poll() is None and not _nobody_uses_it(run, users):
+            state |= {"java": process.pid, "started": False}
+            _report(run, state)
+            while process.poll() is None:
+                if not state["started"] and b"Started." in console.read_bytes():
+                    state["started"] = True
+                    _report(run, state)
+                if _nobody_uses_it(run, users):
+                    raise _Stop
                 time.sleep(POLL_SECONDS)
-            if process.returncode is None:
-                raise _Stop
-        except _Stop:
-            process.terminate()
-            try:
-                process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            state["exit"] = 0
-            _write_state(run, state)
-            return
-        served = b"Started." in console.read_bytes()
-        if not served or state["restarts"] >= MAX_RESTARTS:
-            state["exit"] = process.returncode
-            _write_state(run, state)
+        except BaseException:
+            _end(process)
+            raise
+        if not state["started"] or state["restarts"] == MAX_RESTARTS:
+            state |= {"exit": process.returncode, "started": False}
+            _report(run, state)
             return
         state["restarts"] += 1
+        console.replace(run / "console-before-restart.log")
 
 
 def main() -> None:
-    spec = json.loads(sys.stdin.read())
-    run = Path(spec["run"])
+    specification = json.loads(sys.stdin.read())
+    run = Path(specification["run"])
+    lock = os.open(run / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    # Taken before the caller goes on, so that it never looks too early.
+    fcntl.flock(lock, fcntl.LOCK_EX)
     if os.fork():
-        # The one who called us waits for this first process only; the second belongs to nobody.
+        # The caller waits for this first process only; the second, which shares its lock, belongs to nobody.
         os._exit(0)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
@@ -112,17 +120,18 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise _Stop
 
-    lock = os.open(run / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, stop)
+    state = {**specification["state"], "supervisor": os.getpid(), "restarts": 0}
     try:
-        _serve(run, spec)
+        signal.signal(signal.SIGTERM, stop)
+        _report(run, state)
+        _serve(run, specification, state)
     except _Stop:
-        pass
+        state["started"] = False
+        _report(run, state)
     except OSError as error:
-        _write_state(run, {**spec["state"], "supervisor": os.getpid(), "exit": 127, "error": str(error)})
+        _report(run, {**state, "started": False, "error": str(error)})
 
 
 if __name__ == "__main__":
