@@ -87,7 +87,7 @@ def shared_identifiers(links: Iterable[Link], rules: Rules) -> set[Key]:
     """The identifiers that too many people use, counted from observed, unretracted, unblocked links."""
     partners: dict[Key, set[Key]] = defaultdict(set)
     for link in links:
-        if link.kind is LinkKind.MATCHED or not link.conducts:
+        if link.kind is not LinkKind.OBSERVED or not link.conducts:
             continue
         for key, other in ((link.a, link.b), (link.b, link.a)):
             if partner_that_counts(key, other, rules) and not rules.is_blocked_key(other):
