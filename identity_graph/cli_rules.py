@@ -55,7 +55,9 @@ def _plain(rules: Rules | None, problems: list[Problem]) -> dict[str, object]:
 
 
 def _show(rules: Rules) -> None:
-    table = Table("namespace", "class", "unique", "limit", "priority", "normaliser", "fan-out", "", box=None)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("namespace", "class", "unique", "limit", "priority", "normaliser", "fan-out", ""):
+        table.add_column(column, overflow="fold")
     known = Rules()
     named = sorted(rules.namespaces.items(), key=lambda item: (item[1].priority, item[0]))
     for name, rule in named:
