@@ -15,7 +15,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-input $$([ -
 LOCKED = --require-hashes --only-binary :all:
 EXPORT = $(BIN)/uv export --quiet --no-header --no-annotate --no-emit-project --group build
 
-.PHONY: help demo test lint test-lts bench bench-accuracy lock clean
+.PHONY: help demo test lint test-lts bench bench-accuracy up lock graphiql clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,11 +42,17 @@ bench: .venv/.installed-dev  ## Measure speed beside the baselines, into bench/r
 bench-accuracy: .venv/.installed-dev  ## Measure matching on labelled data, into bench/results
 	@$(BIN)/python -m bench.accuracy $(ARGS)
 
+up: .env  ## Start Neo4j and the service in containers
+	@docker compose up --build --detach --wait
+
 lock: .venv/.installed-dev  ## Resolve the dependencies anew and write every lock file
 	@rm -f uv.lock
 	@$(EXPORT) --no-dev --output-file requirements.lock > /dev/null
 	@$(EXPORT) --group dev --output-file requirements-dev.lock > /dev/null
 	@npm install --package-lock-only --loglevel=error
+
+graphiql:  ## Build the GraphiQL page that the service shows in development
+	@node .ci/build_graphiql.mjs identity_graph/api/graphiql.html.gz
 
 clean:  ## Remove what was installed and built, never data
 	rm -rf .venv node_modules build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -243,7 +243,8 @@ def test_compose_publishes_to_loopback_only_and_holds_no_secret() -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
     assert [port for port in ports if not str(port).startswith("127.0.0.1:")] == []
-    assert [name for name, service in services.items() if "healthcheck" not in service] == []
+    assert [name for name, service in services.items() if not {"healthcheck", "build"} & service.keys()] == []
+    assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
     secrets = [
         f"{name}.{key}"
         for name, service in services.items()
