@@ -150,8 +150,9 @@ def survey(
     claims = _claims(batch)
     _share(sightings, claims, identifiers, rules)
     shared = {key for key, s in sightings.items() if s.state == SHARED}
+    blocked = {key for key, s in sightings.items() if s.state == BLOCKED}
     for claim in claims.values():
-        claim.refusal = refused_by_ends(claim.a, claim.b, shared, rules)
+        claim.refusal = refused_by_ends(claim.a, claim.b, blocked, shared)
 
     homes = DisjointSets()
     home: dict[Key, str] = {}

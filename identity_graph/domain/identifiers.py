@@ -83,7 +83,8 @@ def identify(namespace: str, raw: str, rules: Rules) -> Identifier:
         return Identifier(namespace, value, raw, f"{namespace}:{value}", True)
     value = _NORMALISERS[rules.rule(namespace).normaliser](text, rules.default_region)
     _check_length(value)
-    return Identifier(namespace, value, raw, f"{namespace}:{value}", rules.is_blocked(namespace, value))
+    blocked = value != text and rules.is_blocked(namespace, value)
+    return Identifier(namespace, value, raw, f"{namespace}:{value}", blocked)
 
 
 def _check_length(value: str) -> None:

@@ -38,32 +38,33 @@ class Partition:
 def partition(evidence: Evidence, rules: Rules) -> Partition:
     """The golden profiles that the evidence supports, and why each other link does not conduct."""
     shared = shared_identifiers(evidence.links, rules)
+    ends = {k for link in evidence.links for k in (link.a, link.b)}
+    blocked = {k for k in evidence.identifiers | ends if rules.is_blocked_key(k)}
     refused: dict[str, Refusal] = {}
     conducting: list[Link] = []
     for link in evidence.links:
         if not link.conducts:
             continue
-        refusal = refused_by_ends(link.a, link.b, shared, rules)
+        refusal = refused_by_ends(link.a, link.b, blocked, shared)
         if refusal:
             refused[link.id] = refusal
         else:
             conducting.append(link)
-    members = {k for k in evidence.identifiers if not rules.is_blocked_key(k)}
     profiles: set[frozenset[Key]] = set()
-    for component, links in components(members, conducting):
+    for component, links in components(evidence.identifiers - blocked, conducting):
         united = unite(component, links, evidence.cannot_links, rules)
         profiles.update(united.parts)
         refused.update(united.refused)
     return Partition(frozenset(profiles), refused, frozenset(shared))
 
 
-def refused_by_ends(a: Key, b: Key, shared: Collection[Key], rules: Rules) -> Refusal | None:
+def refused_by_ends(a: Key, b: Key, blocked: Collection[Key], shared: Collection[Key]) -> Refusal | None:
     """A link is refused before any union where an end is junk or shared."""
-    blocked = tuple(k for k in (a, b) if rules.is_blocked_key(k))
-    if blocked:
-        return Refusal(RefusalCode.BLOCKED_VALUE, blocked)
-    crowded = tuple(k for k in (a, b) if k in shared)
-    return Refusal(RefusalCode.SHARED_IDENTIFIER, crowded) if crowded else None
+    if a in blocked or b in blocked:
+        return Refusal(RefusalCode.BLOCKED_VALUE, tuple(k for k in (a, b) if k in blocked))
+    if a in shared or b in shared:
+        return Refusal(RefusalCode.SHARED_IDENTIFIER, tuple(k for k in (a, b) if k in shared))
+    return None
 
 
 def partner_that_counts(key: Key, other: Key, rules: Rules) -> bool:

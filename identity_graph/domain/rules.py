@@ -138,11 +138,11 @@ class Rules:
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in self.blocked.patterns)
+        return _compiled(self.blocked.patterns)
 
     @cached_property
     def _phones(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in self.blocked.phones)
+        return _compiled(self.blocked.phones)
 
     def is_blocked(self, namespace: str, value: str) -> bool:
         """True where the value is junk: it can be seen, but never joins anything.
@@ -208,3 +208,11 @@ def _rule(values: dict[str, object]) -> NamespaceRule:
     plain = dict(values)
     cls, normaliser = NamespaceClass(str(plain.pop("cls"))), Normaliser(str(plain.pop("normaliser")))
     return NamespaceRule(cls=cls, normaliser=normaliser, **plain)  # pyright: ignore[reportArgumentType]
+
+
+def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """Patterns without groups as one alternative, as every value is matched against them; the others each alone."""
+    each = [re.compile(pattern, re.IGNORECASE) for pattern in patterns]
+    plain = "|".join(p.pattern for p in each if not p.groups)
+    joined = (re.compile(plain, re.IGNORECASE),) if plain else ()
+    return (*joined, *(p for p in each if p.groups))

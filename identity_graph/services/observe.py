@@ -40,6 +40,8 @@ from identity_graph.store.errors import StaleRead
 from identity_graph.store.graph import Transaction
 
 Answer = Accepted | Rejection
+#: Rows are lists of plain values: the driver packs those natively and asks Python about each tuple or enum.
+Row = list[Any]
 
 
 def new_id() -> str:
@@ -182,7 +184,7 @@ class _Taking:
         self._write_moves(plan)
         self._write_records(batch)
         rows = [
-            (o.id, o.digest, o.source, o.observed_at, [i.key for i in o.identifiers], _pack(answer))
+            [o.id, o.digest, o.source, o.observed_at, [i.key for i in o.identifiers], _pack(answer)]
             for o, answer in zip(batch, answers, strict=True)
         ]
         self.tx.do("observation/create", rows=rows, at=self.at)
@@ -190,33 +192,33 @@ class _Taking:
     def _write_profiles(self, plan: Plan) -> None:
         new = [p for p in plan.profiles.values() if p.new]
         if new:
-            rows = [(p.id, p.size, p.refused, p.limited, p.observation, p.link, p.guarded) for p in new]
+            rows = [[p.id, p.size, p.refused, list(p.limited), p.observation, p.link, p.guarded] for p in new]
             elements = self.tx.one("profile/create", rows=rows, at=self.at)
             self.element.update(zip((p.id for p in new), elements, strict=True))
         old = [p for p in plan.profiles.values() if p.changed and not p.new]
         if old:
-            rows = [(self.element[p.id], p.size, p.refused, p.limited, p.guarded) for p in old]
+            rows = [[self.element[p.id], p.size, p.refused, list(p.limited), p.guarded] for p in old]
             self.tx.do("profile/update", rows=rows)
 
     def _write_identifiers(self, seen: Survey, plan: Plan) -> None:
         rule = self.rules.rule
-        created: list[tuple[Any, ...]] = []
-        junk: list[tuple[Any, ...]] = []
-        touched: list[tuple[Any, ...]] = []
+        created: list[Row] = []
+        junk: list[Row] = []
+        touched: list[Row] = []
         for key, s in sorted(seen.sightings.items()):
             partners = sorted(s.partners) if s.partners else None
             if not s.new:
                 state = s.state if s.newly_shared else None
-                touched.append((self.element[key], s.first_seen, s.last_seen, sorted(s.sources), partners, state))
+                touched.append([self.element[key], s.first_seen, s.last_seen, sorted(s.sources), partners, state])
                 continue
             i = s.identifier
             raw = None if i.raw == i.value else i.raw
-            row = (key, i.namespace, i.value, raw, s.first_seen, s.last_seen, sorted(s.sources))
+            row = [key, i.namespace, i.value, raw, s.first_seen, s.last_seen, sorted(s.sources)]
             if s.state == BLOCKED:
                 junk.append(row)
             else:
                 profile = self.element[plan.home[key]]
-                created.append((*row, s.state, partners, rule(i.namespace).is_device, profile))
+                created.append([*row, s.state, partners, rule(i.namespace).is_device, profile])
         if created:
             elements = self.tx.one("identifier/create", rows=created, at=self.at)
             self.element.update(zip((row[0] for row in created), elements, strict=True))
@@ -232,45 +234,39 @@ class _Taking:
         perhaps = [id for id in perhaps if id not in self.link_element]
         if perhaps:
             self.link_element.update(self.tx.one("link/find", ids=perhaps))
-        new: list[tuple[Any, ...]] = []
-        old: list[tuple[Any, ...]] = []
+        new: list[Row] = []
+        old: list[Row] = []
         for c in seen.claims.values():
             element = self.link_element.get(c.id)
             if element:
-                old.append((element, c.first_seen, c.last_seen, c.count))
+                old.append([element, c.first_seen, c.last_seen, c.count])
                 continue
-            refusal = plan.refused.get(c.id)
-            verdict = (REFUSED, refusal.code, refusal.parties) if refusal else ("ACTIVE", None, None)
-            ends = (self.element[c.a], self.element[c.b])
-            new.append((*ends, c.id, LinkKind.OBSERVED, c.source, c.first_seen, c.last_seen, c.count, *verdict))
+            seen_when = [c.first_seen, c.last_seen, c.count, *_verdict(plan.refused.get(c.id))]
+            new.append([self.element[c.a], self.element[c.b], c.id, "OBSERVED", c.source, *seen_when])
         if new:
             self.tx.do("link/create", rows=new)
         if old:
             self.tx.do("link/touch", rows=old)
         if plan.judged:
-            rows = [
-                (self.link_element[id], REFUSED if r else "ACTIVE", r and r.code, r and r.parties)
-                for id, r in plan.judged
-            ]
-            self.tx.do("link/judge", rows=rows)
+            self.tx.do("link/judge", rows=[[self.link_element[id], *_verdict(r)] for id, r in plan.judged])
 
     def _write_moves(self, plan: Plan) -> None:
         moved: dict[str, list[Key]] = {}
         if plan.absorb:
-            rows = [(self.element[loser], self.element[survivor]) for loser, survivor in plan.absorb]
+            rows = [[self.element[loser], self.element[survivor]] for loser, survivor in plan.absorb]
             moved = dict(self.tx.one("membership/absorb", rows=rows, at=self.at))
         if plan.move:
-            rows = [(self.element[key], self.element[id]) for key, id in plan.move]
+            rows = [[self.element[key], self.element[id]] for key, id in plan.move]
             self.tx.do("membership/move", rows=rows, at=self.at)
         if plan.entomb:
-            rows = [(self.element[loser], self.element[survivor], change) for loser, survivor, change in plan.entomb]
+            rows = [[self.element[loser], self.element[survivor], change] for loser, survivor, change in plan.entomb]
             self.tx.do("profile/entomb", rows=rows, at=self.at)
         if plan.changes:
-            changes: list[tuple[Any, ...]] = []
+            changes: list[Row] = []
             for c in plan.changes:
-                keys = c.moved or sorted(moved.get(self.element[c.participants[-1][0]], ()))
-                roles = [(self.element[id], role) for id, role in c.participants]
-                changes.append((c.id, c.kind, c.link, c.observation, keys, roles))
+                keys = list(c.moved) or sorted(moved.get(self.element[c.participants[-1][0]], ()))
+                roles = [[self.element[id], role] for id, role in c.participants]
+                changes.append([c.id, c.kind, c.link, c.observation, keys, roles])
             self.tx.do("change/create", rows=changes, at=self.at)
 
     def _write_records(self, batch: list[Observation]) -> None:
@@ -282,7 +278,7 @@ class _Taking:
                     newest[o.record_key] = (rank, o)
         if newest:
             rows = [
-                (
+                [
                     key,
                     o.source,
                     o.record_id,
@@ -290,11 +286,15 @@ class _Taking:
                     o.observed_at,
                     o.digest,
                     self.element[o.anchor.key],
-                )
+                ]
                 for key, (_, o) in sorted(newest.items())
                 if o.anchor
             ]
             self.tx.do("record/upsert", rows=rows)
+
+
+def _verdict(refusal: Refusal | None) -> Row:
+    return [REFUSED, refusal.code.value, list(refusal.parties)] if refusal else ["ACTIVE", None, None]
 
 
 def _stored_link(row: Sequence[Any]) -> StoredLink:
