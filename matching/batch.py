@@ -1,0 +1,367 @@
+"""From a file to the normalised table that everything else reads; and the same for one record.
+
+A `Producer` turns some raw columns into some normalised ones. A table is normalised by applying each producer to
+the *distinct* values it reads, so a million records cost what their different names and streets cost.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from matching import normalise as n
+from matching.errors import InputError
+from matching.fields import CANONICAL, IDENTIFIER_ROLES, TEXT_ROLES, FieldMap, field_map_from, load_field_map, recognise
+
+Value = str | list[str] | None
+Record = dict[str, Value]
+RECORDS = "records"
+LIST_COLUMNS = frozenset({"first_alt", "last_alt"})
+_CHUNK = 100_000
+
+
+@dataclass(frozen=True)
+class Producer:
+    """`function` maps the values of `inputs` (raw columns) to those of `outputs` (normalised columns)."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    function: Callable[..., tuple[Value, ...]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the records of one mapping are normalised. `notes` are for the report."""
+
+    producers: tuple[Producer, ...]
+    notes: tuple[str, ...]
+    date_orders: Mapping[str, bool]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(output for producer in self.producers for output in producer.outputs)
+
+    def normalise(self, raw: Mapping[str, str | None]) -> Record:
+        """One record: raw values by column name → normalised values by normalised column."""
+        record: Record = {}
+        for producer in self.producers:
+            values = producer.function(*(raw.get(column) for column in producer.inputs))
+            record.update(zip(producer.outputs, values, strict=True))
+        return record
+
+
+def quote(name: str) -> str:
+    """A column or table name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text literal for SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def read_raw(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[str]:
+    """Load CSV, Parquet or JSON Lines files, united by column name, as table `raw`; gives the column names.
+
+    Everything is text; `rid` numbers the rows from 0. Raises InputError where a file cannot be read.
+    """
+    parts: list[str] = []
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path.name}: no such file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path.name} is empty; expected a header line and at least two records")
+        name = literal(str(path))
+        match path.suffix.lower():
+            case ".parquet" | ".pq":
+                parts.append(f"SELECT * FROM read_parquet({name})")
+            case ".jsonl" | ".ndjson" | ".json":
+                parts.append(f"SELECT * FROM read_json({name}, maximum_object_size=67108864)")
+            case ".csv" | ".tsv" | ".txt" | ".gz":
+                parts.append(f"SELECT * FROM {_csv_call(con, name)}")
+            case other:
+                raise InputError(f"{path.name}: files of type {other or '(none)'} are not read; use CSV, Parquet or JSONL")
+    union = " UNION ALL BY NAME ".join(parts)
+    try:
+        described = con.sql(f"SELECT * FROM ({union}) LIMIT 0")
+        names = [str(c) for c in described.columns]
+        kept = [(c, t) for c, t in zip(names, described.types, strict=True)]
+        selected = ", ".join(_as_text(c, str(t)) for c, t in kept)
+        con.execute(f"CREATE OR REPLACE TABLE raw AS SELECT row_number() OVER () - 1 AS rid, {selected} FROM ({union})")
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{paths[0].name} cannot be read: {first[:200]}") from error
+    return [c.strip() for c in names]
+
+
+def _as_text(column: str, kind: str) -> str:
+    out = quote(column.strip() if column.strip().lower() != "rid" else column.strip() + "_")
+    return f"CAST({quote(column)} AS VARCHAR) AS {out}" if kind != "VARCHAR" else f"{quote(column)} AS {out}"
+
+
+def _csv_call(con: duckdb.DuckDBPyConnection, name: str) -> str:
+    options = "all_varchar=true, header=true, max_line_size=67108864, buffer_size=134217728"
+    strict = f"read_csv({name}, {options})"
+    try:
+        con.execute(f"SELECT count(*) FROM {strict}")
+    except duckdb.Error:
+        return f"read_csv({name}, {options}, strict_mode=false, null_padding=true, encoding='latin-1')"
+    return strict
+
+
+def field_map(
+    con: duckdb.DuckDBPyConnection, columns: Sequence[str], mapping: Path | Mapping[str, Any] | None
+) -> FieldMap:
+    """The map of the table `raw`: from a file, from a parsed mapping, or recognised.
+
+    Raises InputError where nothing is recognised, or where the id repeats within a source.
+    """
+    counts = con.sql(
+        "SELECT count(*), " + ", ".join(f"count(DISTINCT {quote(c)})" for c in columns) + " FROM raw"
+    ).fetchone()
+    assert counts is not None
+    unique = {column: distinct == counts[0] for column, distinct in zip(columns, counts[1:], strict=True)}
+    if mapping is None:
+        found = recognise(columns, unique)
+    elif isinstance(mapping, Path):
+        found = load_field_map(mapping, columns, unique)
+    else:
+        found = field_map_from(mapping, columns, unique)
+    if not found.fields and not found.identifiers:
+        raise InputError(
+            f"no column was recognised as a name, date of birth, contact or identifier (columns: "
+            f"{', '.join(columns[:20])}); write a mapping file with `fields: {{canonical: COLUMN}}`"
+        )
+    if found.id is not None and not unique[found.id]:
+        _check_ids(con, found)
+    return found
+
+
+def _check_ids(con: duckdb.DuckDBPyConnection, found: FieldMap) -> None:
+    key = quote(found.id or "")
+    missing, repeated = con.sql(
+        f"SELECT count(*) FILTER ({key} IS NULL), count(*) - count(DISTINCT {key}) - count(*) FILTER ({key} IS NULL) FROM raw"
+    ).fetchall()[0]
+    if missing:
+        raise InputError(f"column {found.id!r} is the record id, but {missing} rows have none")
+    within = f", {quote(found.source)}" if found.source else ""
+    doubled = con.sql(f"SELECT count(*) FROM (SELECT 1 FROM raw GROUP BY {key}{within} HAVING count(*) > 1)").fetchall()[0][0]
+    if doubled or not found.source:
+        raise InputError(
+            f"column {found.id!r} is the record id, but {repeated} rows repeat an id; give every row its own id, "
+            f"name the column that holds the source, or leave `id` out to number the rows"
+        )
+
+
+def make_plan(con: duckdb.DuckDBPyConnection, fields: FieldMap) -> Plan:
+    """Decide how each column of `raw` is normalised; date orders are read from the values."""
+    have = dict(fields.fields)
+    producers: list[Producer] = []
+    notes: list[str] = []
+    orders: dict[str, bool] = {}
+
+    def columns(role: str) -> tuple[str, ...]:
+        return have.get(role, ())
+
+    producers += _name_producers(columns)
+    if columns("dob"):
+        column = columns("dob")[0]
+        if len(columns("dob")) == 3:
+            producers.append(Producer(columns("dob"), ("dob",), lambda y, m, d: (n.date_from_parts(y, m, d),)))
+        else:
+            order = _order(con, column)
+            orders[column] = order.day_first
+            if order.ambiguous:
+                read = "day first" if order.day_first else "month first"
+                notes.append(
+                    f"{column}: {order.ambiguous} dates can be read two ways; read {read}, as {order.day_first_seen} "
+                    f"others can only be day first and {order.month_first_seen} only month first. "
+                    "Two dates that agree with day and month exchanged count as such."
+                )
+            producers.append(Producer((column,), ("dob",), lambda v, first=order.day_first: (n.date(v, first),)))
+    elif all(columns(f"birth_{part}") for part in ("year", "month", "day")):
+        parts = tuple(columns(f"birth_{part}")[0] for part in ("year", "month", "day"))
+        producers.append(Producer(parts, ("dob",), lambda y, m, d: (n.date_from_parts(y, m, d),)))
+    elif columns("birth_year"):
+        producers.append(_single(columns("birth_year"), "birth_year", n.birth_year))
+    for role, function in (("gender", n.gender), ("postcode", n.postcode), ("city", n.ascii_words),
+                           ("region", n.ascii_words), ("phone", n.phone)):  # fmt: skip
+        if columns(role) and not (role == "postcode" and columns("address_full")):
+            producers.append(_single(columns(role), role, function))
+    if columns("email"):
+        producers.append(Producer(columns("email"), ("email", "email_user"), _email))
+    if columns("street") or columns("address_full"):
+        producers.append(_address_producer(columns))
+    for role in TEXT_ROLES:
+        if columns(role):
+            producers.append(_single(columns(role), f"text_{role}", n.ascii_words))
+    if columns("address_2"):
+        producers.append(_single(columns("address_2"), "text_address_2", n.ascii_words))
+    for role in have:
+        if role not in CANONICAL:
+            producers.append(_single(columns(role), f"text_{role}", n.ascii_words))
+    namespaces = {role: columns(role) for role in IDENTIFIER_ROLES if columns(role)}
+    for namespace, column in fields.identifiers.items():
+        function = {"email": n.email, "phone": n.phone}.get(namespace)
+        if function and namespace not in have:
+            if namespace == "email":
+                producers.append(Producer((column,), ("email", "email_user"), _email))
+            else:
+                producers.append(_single((column,), namespace, function))
+        else:
+            namespaces[namespace] = (*namespaces.get(namespace, ()), column)
+    for namespace, cols in namespaces.items():
+        producers.append(_single(cols, f"id_{namespace}", n.identifier))
+    return Plan(tuple(producers), tuple(notes), orders)
+
+
+def _single(columns: tuple[str, ...], output: str, function: Callable[[str | None], str | None]) -> Producer:
+    """The first of `columns` that has a value."""
+
+    def first(*values: str | None) -> tuple[Value, ...]:
+        return (next((found for value in values if (found := function(value)) is not None), None),)
+
+    return Producer(columns, (output,), first)
+
+
+def _email(*values: str | None) -> tuple[Value, ...]:
+    found = next((e for value in values if (e := n.email(value)) is not None), None)
+    return found, found.split("@")[0] if found else None
+
+
+_FIRST = ("first_name", "first_alt", "middle_name")
+_LAST = ("last_name", "last_alt", "suffix")
+
+
+def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]:
+    first, middle, last = columns("first_name"), columns("middle_name"), columns("last_name")
+    extra, suffix = columns("last_name_2"), columns("suffix")
+    whole = (*columns("full_name"), *columns("native_name"))
+    if not (first or last or whole):
+        return []
+    if (first and last) and not columns("native_name"):
+        whole = ()
+    out: list[Producer] = []
+    if not whole:
+        if first or middle:
+
+            def given(*values: str | None) -> tuple[Value, ...]:
+                name, others = n.given_names(_first_of(values[: len(first)]), _join(values[len(first) :]))
+                return name, n.nicknames(name), others
+
+            out.append(Producer((*first, *middle), _FIRST, given))
+        if last:
+
+            def family(*values: str | None) -> tuple[Value, ...]:
+                main = _first_of(values[: len(last)])
+                second = _first_of(values[len(last) : len(last) + len(extra)])
+                name, generation = n.family_name(main)
+                generation = n.generation(_first_of(values[len(last) + len(extra) :])) or generation
+                parts = n.family_parts(_join([main, second]))
+                return name, parts, generation
+
+            out.append(Producer((*last, *extra, *suffix), _LAST, family))
+        return out
+
+    def both(*values: str | None) -> tuple[Value, ...]:
+        it = iter(values)
+        f, m, la, ex, su, wh = (
+            [next(it) for _ in group] for group in (first, middle, last, extra, suffix, whole)
+        )
+        given, others = n.given_names(_first_of(f), _join(m))
+        family, generation = n.family_name(_first_of(la))
+        parts = n.family_parts(_join([_first_of(la), _first_of(ex)]))
+        if given is None and family is None:
+            text = _first_of(wh)
+            name = n.full_name(text)
+            given, others, family, generation = name.first, others or name.middle, name.last, name.suffix
+            parts = n.family_parts(family)
+        generation = n.generation(_first_of(su)) or generation
+        return given, n.nicknames(given), others, family, parts, generation
+
+    return [Producer((*first, *middle, *last, *extra, *suffix, *whole), (*_FIRST, *_LAST), both)]
+
+
+def _address_producer(columns: Callable[[str], tuple[str, ...]]) -> Producer:
+    number, street, full = columns("house_number"), columns("street"), columns("address_full")
+    code = columns("postcode") if full else ()
+    outputs = ("house_number", "street", *(("postcode",) if full else ()))
+
+    def address(*values: str | None) -> tuple[Value, ...]:
+        it = iter(values)
+        nu, st, fu, pc = ([next(it) for _ in group] for group in (number, street, full, code))
+        parsed = n.street_line(_first_of(st) or _first_of(fu))
+        found = n.house_number(_first_of(nu)) or parsed.house_number, parsed.street
+        return (*found, n.postcode(_first_of(pc)) or parsed.postcode) if full else found
+
+    return Producer((*number, *street, *full, *code), outputs, address)
+
+
+def _first_of(values: Sequence[str | None]) -> str | None:
+    return next((v for v in values if n.clean(v) is not None), None)
+
+
+def _join(values: Sequence[str | None]) -> str | None:
+    return " ".join(v for v in values if n.clean(v) is not None) or None  # type: ignore[misc]
+
+
+def _order(con: duckdb.DuckDBPyConnection, column: str) -> n.DateOrder:
+    rows = con.sql(
+        f"SELECT {quote(column)}, count(*) FROM raw WHERE {quote(column)} IS NOT NULL "
+        f"AND length({quote(column)}) <= 10 AND {quote(column)} NOT LIKE '____-%' GROUP BY 1 LIMIT 200000"
+    ).fetchall()
+    return n.date_order({str(value): int(count) for value, count in rows})
+
+
+def normalise_table(
+    con: duckdb.DuckDBPyConnection, fields: FieldMap, plan: Plan, progress: Callable[[str], None] = lambda _: None
+) -> None:
+    """Fill table `records`: `rid`, `record_id`, `source`, and the plan's columns; one row for each row of `raw`."""
+    joins: list[str] = []
+    selected: list[str] = []
+    for index, producer in enumerate(plan.producers):
+        progress(f"normalising {', '.join(producer.inputs)}")
+        table = f"norm_{index}"
+        inputs = ", ".join(f"{quote(c)} AS i{k}" for k, c in enumerate(producer.inputs))
+        schema = ", ".join(
+            [f"i{k} VARCHAR" for k in range(len(producer.inputs))]
+            + [f"{quote(o)} VARCHAR{'[]' if o in LIST_COLUMNS else ''}" for o in producer.outputs]
+        )
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} ({schema})")
+        any_value = " OR ".join(f"{quote(c)} IS NOT NULL" for c in producer.inputs)
+        reader = con.cursor().execute(f"SELECT DISTINCT {inputs} FROM raw WHERE {any_value}").to_arrow_reader(_CHUNK)
+        for chunk in _apply(reader, producer):
+            con.register("chunk", chunk)
+            con.execute(f"INSERT INTO {table} SELECT * FROM chunk")
+            con.unregister("chunk")
+        on = " AND ".join(
+            f"{table}.i{k} IS NOT DISTINCT FROM raw.{quote(c)}" for k, c in enumerate(producer.inputs)
+        )
+        joins.append(f"LEFT JOIN {table} ON {on}")
+        selected += [f"{table}.{quote(o)}" for o in producer.outputs]
+    record_id = f"raw.{quote(fields.id)}" if fields.id else "CAST(raw.rid + 1 AS VARCHAR)"
+    source = f"coalesce(raw.{quote(fields.source)}, '')" if fields.source else "''"
+    con.execute(
+        f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT raw.rid, {record_id} AS record_id, {source} AS source, "
+        f"{', '.join(selected)} FROM raw {' '.join(joins)} ORDER BY raw.rid"
+    )
+    for index in range(len(plan.producers)):
+        con.execute(f"DROP TABLE norm_{index}")
+
+
+def _apply(reader: pa.RecordBatchReader, producer: Producer) -> Iterator[pa.Table]:
+    width = len(producer.outputs)
+    for batch in reader:
+        columns = [column.to_pylist() for column in batch.columns]
+        results = [producer.function(*values) for values in zip(*columns, strict=True)]
+        outputs = list(zip(*results, strict=True)) if results else [[] for _ in range(width)]
+        arrays = list(batch.columns)
+        names = [f"i{k}" for k in range(len(columns))]
+        for name, values in zip(producer.outputs, outputs, strict=True):
+            kind = pa.list_(pa.string()) if name in LIST_COLUMNS else pa.string()
+            arrays.append(pa.array(values, type=kind))
+            names.append(name)
+        yield pa.table(arrays, names=names)

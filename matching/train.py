@@ -1,0 +1,326 @@
+"""Training: m, u and the prior by expectation maximisation over candidate pairs, with priors.
+
+Splink's EM looks inside one block at a time and must leave out what the block is made of; it fails where a block
+holds mostly households, or hardly any matches. Here one EM sees the candidates of *all* blocking rules:
+
+    weight(pair)  = log2 λ/(1-λ) + Σ_c log2 m_c/u_c          (term frequencies in place of u where they apply)
+    p(pair)       = 2^w / (1 + 2^w)
+    m_level       = (Σ p over pairs at the level + α·m_prior) / (Σ p over pairs compared + α)
+    u_level       = (N_level - Σ p + β·u_prior) / (N_compared - Σ p + β)
+    λ             = Σ p / N
+
+N_level is the number of pairs at a level among *all* pairs: from a random sample where the sample sees the level,
+else from the candidates, which hold nearly every pair of a rare agreement. A pair outside the candidates counts as
+no match. Pairs are grouped by their vector of levels, so an iteration costs the number of different vectors.
+
+With few matches α lets the priors carry; with many the data speak. Fellegi and Sunter (1969) for the weights,
+Winkler (1988) for EM.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from matching.batch import RECORDS, quote
+from matching.configure import Comparison, Level
+from matching.errors import TrainingError
+from matching.fields import LinkType
+
+ALPHA = 25.0  # matches' worth of belief in the prior m
+BETA = 5.0  # non-matching pairs' worth of belief in the prior u
+MAX_ITERATIONS = 60
+MIN_WEIGHT, MAX_WEIGHT = -12.0, 25.0
+SEEN_ENOUGH = 30  # sampled pairs at a level before the sample is believed
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Pairs grouped by their levels. `gamma[i, c]`: index of the level of comparison c, -1 for null.
+
+    `bits[i]`: -Σ log2(term frequency) over the exact levels with term frequencies, rounded. `count[i]`: pairs.
+    `scale`: pairs that each counted pair stands for.
+    """
+
+    gamma: npt.NDArray[np.int16]
+    bits: Floats
+    count: Floats
+    scale: float
+
+
+@dataclass
+class Trained:
+    """m and u by comparison and level (NaN for null levels), and what training saw."""
+
+    m: list[list[float]]
+    u: list[list[float]]
+    prior: float
+    matches: float
+    pairs_total: float
+    iterations: int
+    warnings: list[str] = field(default_factory=list[str])
+    support: list[list[float]] = field(default_factory=list[list[float]])
+
+
+def case_sql(comparison: Comparison) -> str:
+    """The level index of a pair as SQL over `…_l` and `…_r` columns; -1 for the null level."""
+    branches: list[str] = []
+    for index, level in enumerate(comparison.levels):
+        value = -1 if level.null else index
+        branches.append(f"ELSE {value}" if level.sql == "ELSE" else f"WHEN {level.sql} THEN {value}")
+    return f"CASE {' '.join(branches)} END"
+
+
+def columns_used(comparisons: Sequence[Comparison], available: Sequence[str]) -> list[str]:
+    """Normalised columns that the comparisons read."""
+    text = " ".join(level.sql for c in comparisons for level in c.levels)
+    return [c for c in available if f"{c}_l" in text or f'"{c}_l"' in text]
+
+
+def write_pairs(con: duckdb.DuckDBPyConnection, rules: Sequence[str], link_type: LinkType) -> int:
+    """Fill table `pairs` (rid_l < rid_r) with the union of the blocking rules; gives their number."""
+    across = " AND l.source <> r.source" if link_type == "link" else ""
+    parts: list[str] = []
+    for i, rule in enumerate(rules):
+        earlier = "".join(f" AND NOT coalesce({other}, false)" for other in rules[:i])
+        parts.append(
+            f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON {rule} "
+            f"WHERE l.rid < r.rid{across}{earlier}"
+        )
+    con.execute(f"CREATE OR REPLACE TABLE pairs AS {' UNION ALL '.join(parts)}")
+    return con.sql("SELECT count(*) FROM pairs").fetchall()[0][0]
+
+
+def write_term_frequencies(con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison]) -> list[str]:
+    """Tables `tf_<column>` (value, tf): the share of records with a value that have this one."""
+    columns = list(dict.fromkeys(level.tf for c in comparisons for level in c.levels if level.tf))
+    for column in columns:
+        q = quote(column)
+        con.execute(
+            f"CREATE OR REPLACE TABLE {quote('tf_' + column)} AS SELECT {q} AS value, "
+            f"count(*)::DOUBLE / (SELECT count({q}) FROM {RECORDS}) AS tf FROM {RECORDS} WHERE {q} IS NOT NULL GROUP BY 1"
+        )
+    return columns
+
+
+def total_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> float:
+    """All pairs that could match."""
+    sizes = [row[0] for row in con.sql(f"SELECT count(*)::DOUBLE FROM {RECORDS} GROUP BY source").fetchall()]
+    n = sum(sizes)
+    if link_type == "link":
+        return (n * n - sum(s * s for s in sizes)) / 2
+    return n * (n - 1) / 2
+
+
+def patterns(
+    con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison], available: Sequence[str], pairs: str, scale: float
+) -> Patterns:
+    """Group the pairs of a table (columns rid_l, rid_r) by their levels."""
+    used = columns_used(comparisons, available)
+    tf_terms: list[str] = []
+    tf_columns: list[str] = []
+    outer: list[str] = []
+    for k, comparison in enumerate(comparisons):
+        outer.append(f"{case_sql(comparison)} AS g{k}")
+        for index, level in enumerate(comparison.levels):
+            if level.tf:
+                tf_columns.append(level.tf)
+                tf_terms.append(
+                    f"CASE WHEN g{k} = {index} THEN -log2(greatest(tf_{level.tf}_l, tf_{level.tf}_r)) ELSE 0 END"
+                )
+    tf_columns = list(dict.fromkeys(tf_columns))
+    with_tf = "SELECT rec.*" + "".join(f", {quote('tf_' + c)}.tf AS tf_{c}" for c in tf_columns) + f" FROM {RECORDS} rec"
+    with_tf += "".join(f" LEFT JOIN {quote('tf_' + c)} ON rec.{quote(c)} = {quote('tf_' + c)}.value" for c in tf_columns)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE with_tf AS {with_tf}")
+    sides = ", ".join(
+        f"{side}.{quote(c)} AS {quote(f'{c}_{side}')}" for c in (*used, *(f"tf_{c}" for c in tf_columns)) for side in "lr"
+    )
+    gammas = ", ".join(f"g{k}" for k in range(len(comparisons)))
+    bits = "round(" + " + ".join(tf_terms) + ")" if tf_terms else "0"
+    sql = f"""
+        WITH p AS (SELECT {sides} FROM {pairs} c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
+        v AS (SELECT {", ".join(outer)}, {", ".join(f"tf_{c}_{s}" for c in tf_columns for s in "lr") or "0 AS z"} FROM p)
+        SELECT {gammas}, {bits} AS bits, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
+    """
+    found = con.execute(sql).fetchnumpy()
+    gamma = np.column_stack([np.asarray(found[f"g{k}"]) for k in range(len(comparisons))]).astype(np.int16)
+    return Patterns(gamma, np.asarray(found["bits"], dtype=float), np.asarray(found["n"], dtype=float), scale)
+
+
+def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, bool]:
+    """SQL for a repeatable random sample of pairs, and whether it is all of them."""
+    across = " AND l.source <> r.source" if link_type == "link" else ""
+    if rows * (rows - 1) / 2 <= wanted:
+        return (
+            f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON l.rid < r.rid{across}",
+            True,
+        )
+    drawn = (
+        f"SELECT (hash(i) % {rows})::BIGINT AS a, (hash(i + 7919000003) % {rows})::BIGINT AS b FROM range({wanted}) t(i)"
+    )
+    if across:
+        drawn = (
+            f"SELECT a, b FROM ({drawn}) d JOIN {RECORDS} l ON l.rid = a JOIN {RECORDS} r ON r.rid = b WHERE true{across}"
+        )
+    return f"SELECT least(a, b) AS rid_l, greatest(a, b) AS rid_r FROM ({drawn}) WHERE a <> b", False
+
+
+def fit(
+    comparisons: Sequence[Comparison], candidates: Patterns, sample: Patterns, pairs_total: float, rows: int
+) -> Trained:
+    """Run EM; see the module's formula. Raises TrainingError where the result is no model."""
+    m = [[level.m for level in c.levels] for c in comparisons]
+    u = [[level.u for level in c.levels] for c in comparisons]
+    level_counts = _Counts(comparisons, candidates, sample, pairs_total)
+    matches = max(rows * 0.05, 1.0)
+    iterations = 0
+    level_counts.update_u(u, None)
+    for iterations in range(1, MAX_ITERATIONS + 1):  # noqa: B007
+        prior = matches / pairs_total
+        probability = _probability(comparisons, candidates, m, u, prior)
+        weight = probability * candidates.count * candidates.scale
+        before = [list(row) for row in m]
+        matches = max(float(weight.sum()), 1.0)
+        level_counts.update_m(m, weight)
+        level_counts.update_u(u, weight)
+        change = max(abs(a - b) for x, y in zip(before, m, strict=True) for a, b in zip(x, y, strict=True))
+        if change < 1e-5:
+            break
+    support = level_counts.support(_probability(comparisons, candidates, m, u, matches / pairs_total) * candidates.count * candidates.scale)
+    trained = Trained(m, u, min(matches / pairs_total, 0.5), matches, pairs_total, iterations, support=support)
+    _keep_order(comparisons, trained)
+    _check(comparisons, trained)
+    return trained
+
+
+def _probability(
+    comparisons: Sequence[Comparison], p: Patterns, m: list[list[float]], u: list[list[float]], prior: float
+) -> Floats:
+    weight = p.bits + np.log2(prior / (1 - prior))
+    for k, comparison in enumerate(comparisons):
+        table = [
+            0.0 if level.null else float(np.log2(m[k][i]) - (0.0 if level.tf else np.log2(u[k][i])))
+            for i, level in enumerate(comparison.levels)
+        ]
+        table.append(0.0)  # index -1: the null level
+        weight = weight + np.asarray(table)[p.gamma[:, k]]
+    return 1.0 / (1.0 + np.exp2(-np.clip(weight, -500, 500)))
+
+
+class _Counts:
+    """How many pairs are at a level, and how many could have been."""
+
+    def __init__(self, comparisons: Sequence[Comparison], candidates: Patterns, sample: Patterns, total: float) -> None:
+        self.comparisons = comparisons
+        self.index = {c.name: k for k, c in enumerate(comparisons)}
+        self.candidates, self.sample, self.total = candidates, sample, total
+        self.c_level = [[_at(candidates, k, i) for i in range(len(c.levels))] for k, c in enumerate(comparisons)]
+        self.c_base = [[self._base(candidates, k, lv) for lv in c.levels] for k, c in enumerate(comparisons)]
+        self.n_level = [
+            [self._pairs(self.c_level[k][i], _at(sample, k, i)) for i in range(len(c.levels))]
+            for k, c in enumerate(comparisons)
+        ]
+        self.n_base = [
+            [self._pairs(self.c_base[k][i], self._base(sample, k, lv)) for i, lv in enumerate(c.levels)]
+            for k, c in enumerate(comparisons)
+        ]
+
+    def _holds(self, p: Patterns, condition: "dict[str, frozenset[str]] | object") -> npt.NDArray[np.bool_]:
+        keep = np.ones(len(p.count), dtype=bool)
+        for name, labels in condition.items():  # type: ignore[attr-defined]
+            k = self.index.get(name)
+            if k is None:
+                continue
+            wanted = [i for i, lv in enumerate(self.comparisons[k].levels) if lv.label in labels and not lv.null]
+            keep &= np.isin(p.gamma[:, k], wanted)
+        return keep
+
+    def _base(self, p: Patterns, k: int, level: Level) -> npt.NDArray[np.bool_]:
+        keep = p.gamma[:, k] >= 0
+        if level.given:
+            keep &= self._holds(p, level.given)
+        for condition in level.unless:
+            keep &= ~self._holds(p, condition)
+        return keep
+
+    def _pairs(self, in_candidates: npt.NDArray[np.bool_], in_sample: npt.NDArray[np.bool_]) -> float:
+        known = float(self.candidates.count[in_candidates].sum()) * self.candidates.scale
+        seen = float(self.sample.count[in_sample].sum())
+        if seen >= SEEN_ENOUGH or self.sample.scale == 1.0:
+            return max(seen * self.sample.scale, known)
+        return known if known > 0 else seen * self.sample.scale
+
+    def update_m(self, m: list[list[float]], weight: Floats) -> None:
+        for k, comparison in enumerate(self.comparisons):
+            for i, level in enumerate(comparison.levels):
+                if not level.null:
+                    at = float(weight[self.c_level[k][i]].sum())
+                    base = float(weight[self.c_base[k][i]].sum())
+                    m[k][i] = (at + ALPHA * level.m) / (base + ALPHA)
+
+    def update_u(self, u: list[list[float]], weight: Floats | None) -> None:
+        for k, comparison in enumerate(self.comparisons):
+            for i, level in enumerate(comparison.levels):
+                if not level.null:
+                    at = float(weight[self.c_level[k][i]].sum()) if weight is not None else 0.0
+                    base = float(weight[self.c_base[k][i]].sum()) if weight is not None else 0.0
+                    n_at, n_base = max(self.n_level[k][i] - at, 0.0), max(self.n_base[k][i] - base, 0.0)
+                    n_at = min(n_at, n_base)
+                    u[k][i] = (n_at + BETA * level.u) / (n_base + BETA)
+
+    def support(self, weight: Floats) -> list[list[float]]:
+        return [[float(weight[mask].sum()) for mask in row] for row in self.c_level]
+
+
+def _at(p: Patterns, k: int, i: int) -> npt.NDArray[np.bool_]:
+    return p.gamma[:, k] == i
+
+
+def _keep_order(comparisons: Sequence[Comparison], t: Trained) -> None:
+    """Weights must not rise from agreement to disagreement: pool neighbours that do (isotonic); clip extremes."""
+    for k, comparison in enumerate(comparisons):
+        chain = [i for i, lv in enumerate(comparison.levels) if not (lv.null or lv.given or lv.free)]
+        blocks: list[list[int]] = []
+        for i in chain:
+            blocks.append([i])
+            while len(blocks) > 1 and _ratio(t, k, blocks[-2]) < _ratio(t, k, blocks[-1]):
+                blocks[-2:] = [blocks[-2] + blocks[-1]]
+        for block in blocks:
+            if len(block) > 1:
+                ratio = _ratio(t, k, block)
+                names = ", ".join(repr(comparison.levels[i].label) for i in block)
+                t.warnings.append(f"{comparison.name}: levels {names} were out of order and share one weight")
+                for i in block:
+                    t.m[k][i] = min(ratio * t.u[k][i], 1.0)
+        for i, level in enumerate(comparison.levels):
+            if level.null:
+                continue
+            weight = np.log2(t.m[k][i] / t.u[k][i])
+            if weight < MIN_WEIGHT:
+                t.m[k][i] = t.u[k][i] * 2.0**MIN_WEIGHT
+                t.warnings.append(f"{comparison.name}: {level.label!r} clipped at {MIN_WEIGHT} bits")
+            elif weight > MAX_WEIGHT:
+                t.u[k][i] = t.m[k][i] * 2.0**-MAX_WEIGHT
+                t.warnings.append(f"{comparison.name}: {level.label!r} clipped at {MAX_WEIGHT} bits")
+
+
+def _ratio(t: Trained, k: int, block: Sequence[int]) -> float:
+    return sum(t.m[k][i] for i in block) / sum(t.u[k][i] for i in block)
+
+
+def _check(comparisons: Sequence[Comparison], t: Trained) -> None:
+    for k, comparison in enumerate(comparisons):
+        last = len(comparison.levels) - 1
+        if t.m[k][last] > 0.5 and comparison.name in ("given_name", "family_name"):
+            raise TrainingError(
+                f"the model was refused: {comparison.name} would disagree in {t.m[k][last]:.0%} of matches, so what it "
+                "learned are not matches of persons. Check that the columns are mapped to the right fields, or give "
+                "records that share an identifier (email, phone, national id) so that training can find true matches"
+            )
+        plain = [i for i, lv in enumerate(comparison.levels) if not lv.null and not lv.given]
+        if t.m[k][plain[0]] <= t.u[k][plain[0]]:
+            t.warnings.append(f"{comparison.name}: agreement is no evidence in this data")
