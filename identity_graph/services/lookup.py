@@ -107,6 +107,7 @@ class Status(StrEnum):
     UNKNOWN = "UNKNOWN"
     BLOCKED = "BLOCKED"
     SHARED = "SHARED"
+    SUPPRESSED = "SUPPRESSED"
     INVALID = "INVALID"
 
 

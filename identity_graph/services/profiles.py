@@ -25,6 +25,9 @@ MAX_PAGE = 100
 #: Later than any time that the graph holds.
 END_OF_TIME = 2**62
 
+#: Before the first item of a list that begins with the newest.
+TOP: tuple[int, str] = (END_OF_TIME, "")
+
 #: Profiles of one query whose members or records are read: each may bring a thousand.
 MAX_PROFILES = 100
 
@@ -161,20 +164,17 @@ class Profiles:
         """A page of :class:`Member` in the order of their keys."""
         return await self._members.one(_Window(fresh, first), (id, after)) or EMPTY
 
-    async def records(
-        self, id: str, first: int, after: tuple[int, str] = (END_OF_TIME, ""), fresh: Freshness = NOW
-    ) -> Page:
-        """A page of :class:`RecordRow`, newest first."""
-        return await self._records.one(_Window(fresh, first), (id, *after)) or EMPTY
+    async def records(self, id: str, first: int, after: tuple[int, str] | None = None, fresh: Freshness = NOW) -> Page:
+        """A page of :class:`RecordRow`, newest first; ``after`` is the time and key of the one before the page."""
+        return await self._records.one(_Window(fresh, first), (id, *(TOP if after is None else after))) or EMPTY
 
     async def golden_record(self, id: str, fresh: Freshness = NOW) -> list[GoldenTrait]:
         return golden_record(await self._traits.one(fresh, id) or ())
 
-    async def lineage(
-        self, id: str, first: int, after: tuple[int, str] = (END_OF_TIME, ""), fresh: Freshness = NOW
-    ) -> Page:
-        """A page of change ids, newest first: what happened to the profile and to all that were merged into it."""
-        return await self._lineages.one(_Window(fresh, first), (id, *after)) or EMPTY
+    async def lineage(self, id: str, first: int, after: tuple[int, str] | None = None, fresh: Freshness = NOW) -> Page:
+        """A page of changes as (time, id, kind), newest first: all that happened to the profile and to those merged
+        into it."""
+        return await self._lineages.one(_Window(fresh, first), (id, *(TOP if after is None else after))) or EMPTY
 
     async def change(self, id: str, fresh: Freshness = NOW) -> ChangeRow | None:
         return await self._changes.one(fresh, id)

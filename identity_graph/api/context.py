@@ -1,0 +1,39 @@
+"""What every resolver of a request shares."""
+
+from dataclasses import dataclass
+
+from identity_graph.api.errors import Forbidden
+from identity_graph.api.keys import ApiKey, Scope
+from identity_graph.api.scalars import microseconds
+from identity_graph.domain.rules import Rules
+from identity_graph.services.lookup import Freshness, Lookup
+from identity_graph.services.profiles import Profiles
+from identity_graph.services.submit import Submitter
+from identity_graph.store.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases that the API renders, on one graph."""
+
+    graph: Graph
+    rules: Rules
+    submitter: Submitter
+    lookup: Lookup
+    profiles: Profiles
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One request: who asks, and which write it wants to see at least."""
+
+    services: Services
+    caller: ApiKey
+    token: str | None = None
+
+    def fresh(self, as_of: str | None = None) -> Freshness:
+        return Freshness(microseconds(as_of, "asOf"), self.token)
+
+    def require(self, scope: Scope) -> None:
+        if not self.caller.allows(scope):
+            raise Forbidden(f"this needs an API key with the scope {scope}")

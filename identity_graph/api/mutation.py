@@ -1,0 +1,100 @@
+"""Writes. Expected outcomes are values of a union; each payload carries a consistency token."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
+
+import strawberry
+
+from identity_graph.api.errors import BadInput
+from identity_graph.api.inputs import SubmitLinksInput
+from identity_graph.api.limits import LENGTH
+from identity_graph.api.types import Change, ChangeKind, Identifier, Info, Profile
+from identity_graph.domain.decision import Accepted
+from identity_graph.domain.evidence import RefusalCode
+from identity_graph.domain.intake import Rejection, parse_observation
+from identity_graph.services.submit import now
+
+MAX_OBSERVATIONS = 500
+
+#: Most observations refuse nothing and change one profile at most.
+FEW = {LENGTH: 1}
+
+
+@strawberry.type(description="A link that was kept, but joins nobody.")
+class RefusedLink:
+    from_: Identifier = strawberry.field(name="from")
+    to: Identifier
+    code: RefusalCode
+    message: str
+
+
+@strawberry.type(description="The observation was taken; a duplicate gives the first result.")
+class ObservationAccepted:
+    observation_id: strawberry.ID
+    duplicate: bool
+    profile: Profile | None = strawberry.field(description="Null where all its identifiers are junk.")
+    refused_links: list[RefusedLink] = strawberry.field(metadata=FEW)
+    changes: list[Change] = strawberry.field(metadata=FEW)
+
+
+@strawberry.type(description="The observation was not taken; `code` says why and `path` leads to the field.")
+class ObservationRejected:
+    observation_id: strawberry.ID
+    code: str
+    message: str
+    path: list[str]
+
+
+ObservationResult = Annotated[ObservationAccepted | ObservationRejected, strawberry.union("ObservationResult")]
+
+
+@strawberry.type
+class SubmitLinksPayload:
+    consistency_token: str = strawberry.field(
+        description="Sent as `X-Consistency-Token`, it makes a read see at least this write. Empty after a dry run."
+    )
+    results: list[ObservationResult] = strawberry.field(description="In the order of the observations.")
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(description="Submit what sources observed. Safe to send again.")
+    async def submit_links(self, info: Info, input: SubmitLinksInput) -> SubmitLinksPayload:
+        if not 1 <= len(input.observations) <= MAX_OBSERVATIONS:
+            raise BadInput(f"observations has 1 to {MAX_OBSERVATIONS} items, this one has {len(input.observations)}")
+        services, at = info.context.services, now()
+        raw = cast(list[Mapping[str, Any]], input.observations)
+        observations = [parse_observation(one, services.rules, at) for one in raw]
+        answers, token = await services.submitter.submit(observations, dry_run=input.dry_run)
+        results = [_rejected(a) if isinstance(a, Rejection) else _accepted(a, token) for a in answers]
+        return SubmitLinksPayload(consistency_token=token, results=results)
+
+
+def _accepted(answer: Accepted, token: str) -> ObservationAccepted:
+    return ObservationAccepted(
+        observation_id=strawberry.ID(answer.observation_id),
+        duplicate=answer.duplicate,
+        profile=Profile.written(answer.profile, token) if answer.profile else None,
+        refused_links=[
+            RefusedLink(
+                from_=Identifier.of(link.a),
+                to=Identifier.of(link.b),
+                code=link.refusal.code,
+                message=link.refusal.message,
+            )
+            for link in answer.refused
+        ],
+        changes=[
+            Change(id=strawberry.ID(change.id), kind=ChangeKind(change.kind), token=token or None)
+            for change in answer.changes
+        ],
+    )
+
+
+def _rejected(answer: Rejection) -> ObservationRejected:
+    return ObservationRejected(
+        observation_id=strawberry.ID(answer.observation_id or ""),
+        code=answer.code,
+        message=answer.message,
+        path=[str(part) for part in answer.path],
+    )

@@ -1,0 +1,91 @@
+"""Reads."""
+
+import strawberry
+
+from identity_graph.api.errors import BadInput, UnusableIdentifier
+from identity_graph.api.inputs import IdentifierInput
+from identity_graph.api.scalars import moment
+from identity_graph.api.types import (
+    AsOf,
+    Change,
+    ChangeKind,
+    CrossDevice,
+    Identifier,
+    Info,
+    Link,
+    Node,
+    PersonDevice,
+    Profile,
+    Resolution,
+)
+from identity_graph.services.lookup import MAX_IDENTIFIERS, Found, Status
+
+
+@strawberry.type
+class Query:
+    @strawberry.field(
+        description="Whose are these identifiers, 1,000 at most? Answered in their order, each with its status."
+    )
+    async def resolve(self, info: Info, identifiers: list[IdentifierInput], as_of: AsOf = None) -> list[Resolution]:
+        if len(identifiers) > MAX_IDENTIFIERS:
+            raise BadInput(f"identifiers has at most {MAX_IDENTIFIERS} items, this one has {len(identifiers)}")
+        fresh = info.context.fresh(as_of)
+        asked = [(i.namespace, i.value) for i in identifiers]
+        answers = await info.context.services.lookup.resolve(asked, fresh)
+        return [
+            Resolution(
+                identifier=Identifier(namespace=a.namespace, value=a.value),
+                status=a.status,
+                profile=Profile(id=strawberry.ID(a.profile), fresh=fresh) if a.profile else None,
+            )
+            for a in answers
+        ]
+
+    @strawberry.field(description="The profile that holds an identifier; null where none does.")
+    async def profile_by_identifier(
+        self, info: Info, identifier: IdentifierInput, as_of: AsOf = None
+    ) -> Profile | None:
+        fresh = info.context.fresh(as_of)
+        found = await info.context.services.profiles.by_identifier(identifier.namespace, identifier.value, fresh)
+        _usable(found, "identifier")
+        return await _profile(info, found.holder, as_of) if found.holder else None
+
+    @strawberry.field(description="A profile by its id, also by one that was merged away.")
+    async def profile(self, info: Info, id: strawberry.ID, as_of: AsOf = None) -> Profile | None:
+        return await _profile(info, id, as_of)
+
+    @strawberry.field(description="The person behind a device, and their other devices, last seen first.")
+    async def cross_device(self, info: Info, device: IdentifierInput) -> CrossDevice:
+        found, devices = await info.context.services.profiles.devices(
+            device.namespace, device.value, info.context.fresh()
+        )
+        _usable(found, "device")
+        return CrossDevice(
+            status=found.status,
+            profile=Profile(id=strawberry.ID(found.profile)) if found.profile else None,
+            devices=[
+                PersonDevice(identifier=Identifier.of(d.key), last_seen_at=moment(d.last_seen), confidence=d.confidence)
+                for d in devices
+            ],
+        )
+
+    @strawberry.field(description="A profile, change or link by its id.")
+    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
+        profiles, fresh = info.context.services.profiles, info.context.fresh()
+        if profile := await _profile(info, id, None):
+            return profile
+        if change := await profiles.change(id, fresh):
+            return Change(id=id, kind=ChangeKind(change.kind))
+        link = await profiles.link(id, fresh)
+        return Link.of(link) if link else None
+
+
+async def _profile(info: Info, id: str, as_of: str | None) -> Profile | None:
+    fresh = info.context.fresh(as_of)
+    state = await info.context.services.profiles.state(id, fresh)
+    return Profile.of(state, id, fresh) if state else None
+
+
+def _usable(found: Found, argument: str) -> None:
+    if found.status is Status.INVALID:
+        raise UnusableIdentifier(f"{argument}.{found.reason}")

@@ -1,0 +1,401 @@
+"""The types of the schema that reads return. Most fields are plain attributes; what costs a query is a method."""
+
+from enum import Enum
+from typing import Annotated, Generic, TypeAlias, TypeVar
+
+import orjson
+import strawberry
+
+from identity_graph.api.context import Context
+from identity_graph.api.errors import BadInput
+from identity_graph.api.keys import Scope
+from identity_graph.api.scalars import JSON, DateTime, from_cursor, moment, raw_json, to_cursor
+from identity_graph.domain.decision import ProfileRef
+from identity_graph.domain.evidence import LinkKind, RefusalCode
+from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.paths import match_probability
+from identity_graph.domain.survivorship import GoldenTrait as _GoldenTrait
+from identity_graph.services.lookup import Freshness, Status
+from identity_graph.services.profiles import MAX_PAGE, ChangeRow, LinkRow, Member, ProfileState, RecordRow
+
+Info: TypeAlias = strawberry.Info[Context, None]
+T = TypeVar("T")
+
+First = Annotated[int, strawberry.argument(description="How many to return, 1 to 100.")]
+After = Annotated[str | None, strawberry.argument(description="Return what follows this cursor, an `endCursor`.")]
+AsOf = Annotated[DateTime | None, strawberry.argument(description="Answer from the past: who was this at that moment?")]
+
+strawberry.enum(Status, name="IdentifierStatus", description="What is known of an identifier.")
+strawberry.enum(LinkKind, description="Seen together, matched by the model, or asserted by a person.")
+strawberry.enum(RefusalCode, description="Why a link does not conduct.")
+
+
+@strawberry.enum(description="Whether a profile stands for somebody now.")
+class ProfileStatus(Enum):
+    ACTIVE = "ACTIVE"
+    MERGED = "MERGED"
+
+
+@strawberry.enum(description="A shared identifier is used by too many people to say who it is; a blocked one is junk.")
+class IdentifierState(Enum):
+    ACTIVE = "ACTIVE"
+    SHARED = "SHARED"
+    BLOCKED = "BLOCKED"
+
+
+@strawberry.enum(description="A refused link is kept, but joins nobody; a proposed one waits for a decision.")
+class LinkState(Enum):
+    ACTIVE = "ACTIVE"
+    REFUSED = "REFUSED"
+    PROPOSED = "PROPOSED"
+    RETRACTED = "RETRACTED"
+
+
+@strawberry.enum(description="What happened to a profile.")
+class ChangeKind(Enum):
+    CREATED = "CREATED"
+    MERGED = "MERGED"
+    SPLIT = "SPLIT"
+    MOVED = "MOVED"
+
+
+@strawberry.enum(
+    description="The part a profile played: it stayed or ended in a merge, gave or took identifiers, or was made."
+)
+class ParticipantRole(Enum):
+    SURVIVOR = "SURVIVOR"
+    MERGED = "MERGED"
+    SOURCE = "SOURCE"
+    TARGET = "TARGET"
+    CREATED = "CREATED"
+
+
+@strawberry.interface(description="Anything with a durable id, see `node`.")
+class Node:
+    id: strawberry.ID
+
+
+@strawberry.type(description="Where a page ends and whether more follows.")
+class PageInfo:
+    has_next_page: bool
+    end_cursor: str | None
+
+
+@strawberry.type
+class Edge(Generic[T]):
+    cursor: str
+    node: T
+
+
+@strawberry.type
+class Connection(Generic[T]):
+    """A page of a list; ``cursors`` has one for each node."""
+
+    edges: list[Edge[T]]
+    page_info: PageInfo
+    total_count: int
+
+    @classmethod
+    def of(cls, nodes: list[T], cursors: list[str], more: bool, total: int) -> "Connection[T]":
+        edges = [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)]
+        return cls(
+            edges=edges,
+            page_info=PageInfo(has_next_page=more, end_cursor=cursors[-1] if cursors else None),
+            total_count=total,
+        )
+
+
+def page_size(first: int) -> int:
+    if not 1 <= first <= MAX_PAGE:
+        raise BadInput(f"first must lie between 1 and {MAX_PAGE}")
+    return first
+
+
+@strawberry.type(description="One normalised value in one namespace.")
+class Identifier:
+    namespace: str
+    value: str
+
+    @classmethod
+    def of(cls, key: str) -> "Identifier":
+        namespace, value = split_key(key)
+        return cls(namespace=namespace, value=value)
+
+
+@strawberry.type(description="An identifier of a profile, and when and by whom it was seen.")
+class ProfileIdentifier:
+    namespace: str
+    value: str
+    is_device: bool
+    first_seen_at: DateTime
+    last_seen_at: DateTime
+    sources: list[str]
+    state: IdentifierState
+
+    @classmethod
+    def of(cls, row: Member) -> "ProfileIdentifier":
+        namespace, value = split_key(row.key)
+        return cls(
+            namespace=namespace,
+            value=value,
+            is_device=row.is_device,
+            first_seen_at=moment(row.first_seen),
+            last_seen_at=moment(row.last_seen),
+            sources=row.sources,
+            state=IdentifierState(row.state),
+        )
+
+
+@strawberry.type(description="One row of a source about a person, with its traits as submitted.")
+class Record:
+    source: str
+    record_id: strawberry.ID | None
+    traits: JSON
+    observed_at: DateTime
+
+    @classmethod
+    def of(cls, row: RecordRow) -> "Record":
+        record_id = None if row.record_id is None else strawberry.ID(row.record_id)
+        return cls(
+            source=row.source, record_id=record_id, traits=raw_json(row.traits), observed_at=moment(row.observed_at)
+        )
+
+
+@strawberry.type(description="A value that did not survive.")
+class TraitAlternative:
+    value: JSON
+    source: str
+    observed_at: DateTime
+
+
+@strawberry.type(description="A trait of the golden record: the value that survived, by which rule, and the others.")
+class GoldenTrait:
+    name: str
+    value: JSON
+    source: str
+    observed_at: DateTime
+    rule: str
+    alternatives: list[TraitAlternative]
+
+    @classmethod
+    def of(cls, trait: _GoldenTrait) -> "GoldenTrait":
+        chosen = trait.chosen
+        return cls(
+            name=trait.name,
+            value=raw_json(orjson.dumps(chosen.value)),
+            source=chosen.source,
+            observed_at=moment(chosen.observed_at),
+            rule=trait.rule,
+            alternatives=[
+                TraitAlternative(
+                    value=raw_json(orjson.dumps(a.value)), source=a.source, observed_at=moment(a.observed_at)
+                )
+                for a in trait.alternatives
+            ],
+        )
+
+
+@strawberry.type(description="A segment that the profile is a member of.")
+class Segment:
+    name: str
+
+
+@strawberry.type(description="An edge of the evidence: a claim that two identifiers belong together.")
+class Link(Node):
+    kind: LinkKind
+    source: str
+    state: LinkState
+    first_seen_at: DateTime
+    last_seen_at: DateTime
+    count: int
+    from_: Identifier = strawberry.field(name="from")
+    to: Identifier
+    match_weight: float | None = strawberry.field(description="log2 of the Bayes factor, of a matched link.")
+    match_probability: float | None = strawberry.field(description="2^weight / (1 + 2^weight), of a matched link.")
+
+    @classmethod
+    def of(cls, row: LinkRow) -> "Link":
+        return cls(
+            id=strawberry.ID(row.id),
+            kind=LinkKind(row.kind),
+            source=row.source,
+            state=LinkState(row.state),
+            first_seen_at=moment(row.first_seen),
+            last_seen_at=moment(row.last_seen),
+            count=row.count,
+            from_=Identifier.of(row.a),
+            to=Identifier.of(row.b),
+            match_weight=row.weight,
+            match_probability=None if row.weight is None else match_probability(row.weight),
+        )
+
+
+@strawberry.type(description="A link brought it about, by an observation.")
+class LinkCause:
+    observation_id: strawberry.ID | None
+    link_id: strawberry.Private[str | None]
+
+    @strawberry.field(description="Null where one identifier alone made itself known.")
+    async def link(self, info: Info) -> Link | None:
+        if self.link_id is None:
+            return None
+        row = await info.context.services.profiles.link(self.link_id, info.context.fresh())
+        return Link.of(row) if row else None
+
+
+@strawberry.type(description="A person decided it.")
+class StewardCause:
+    actor: str
+    reason: str
+
+
+@strawberry.type(description="A change of the rules brought it about.")
+class RulesCause:
+    rules_version: str
+
+
+ChangeCause = Annotated[
+    LinkCause | StewardCause | RulesCause, strawberry.union("ChangeCause", description="Why a profile changed.")
+]
+
+
+@strawberry.type(description="A profile's part in a change.")
+class Participant:
+    profile_id: strawberry.ID
+    role: ParticipantRole
+
+
+@strawberry.type(description="One entry of a lineage: a creation, merge, split or move, with its cause.")
+class Change(Node):
+    kind: ChangeKind
+    token: strawberry.Private[str | None] = None
+
+    async def _row(self, info: Info) -> ChangeRow:
+        info.context.require(Scope.READ)
+        row = await info.context.services.profiles.change(self.id, Freshness(token=self.token or info.context.token))
+        if row is None:
+            raise BadInput(f"there is no change {self.id}: a dry run makes none")
+        return row
+
+    @strawberry.field
+    async def at(self, info: Info) -> DateTime:
+        return moment((await self._row(info)).at)
+
+    @strawberry.field
+    async def participants(self, info: Info) -> list[Participant]:
+        row = await self._row(info)
+        return [Participant(profile_id=strawberry.ID(id), role=ParticipantRole(role)) for id, role in row.participants]
+
+    @strawberry.field
+    async def moved_identifiers(self, info: Info) -> list[Identifier]:
+        return [Identifier.of(key) for key in (await self._row(info)).moved]
+
+    @strawberry.field
+    async def cause(self, info: Info) -> ChangeCause:
+        row = await self._row(info)
+        if row.cause == "STEWARD":
+            return StewardCause(actor=row.actor or "", reason=row.reason or "")
+        if row.cause == "RULES":
+            return RulesCause(rules_version=row.rules_version or "")
+        observation = None if row.observation is None else strawberry.ID(row.observation)
+        return LinkCause(observation_id=observation, link_id=row.link)
+
+
+@strawberry.type(description="One person: the durable profile of the identifiers that the evidence joins.")
+class Profile(Node):
+    redirected_from: strawberry.ID | None = strawberry.field(
+        default=None, description="The id that was asked for, where it was merged into this one."
+    )
+    state: strawberry.Private[ProfileState | None] = None
+    ref: strawberry.Private[ProfileRef | None] = None
+    fresh: strawberry.Private[Freshness | None] = None
+
+    @classmethod
+    def written(cls, ref: ProfileRef, token: str) -> "Profile":
+        """The profile as a write left it; what the write does not know is read after it."""
+        return cls(id=strawberry.ID(ref.id), ref=ref, fresh=Freshness(token=token or None))
+
+    @classmethod
+    def of(cls, state: ProfileState, asked: str, fresh: Freshness) -> "Profile":
+        redirected = strawberry.ID(asked) if asked != state.id else None
+        return cls(id=strawberry.ID(state.id), redirected_from=redirected, state=state, fresh=fresh)
+
+    def _fresh(self, info: Info) -> Freshness:
+        info.context.require(Scope.READ)
+        return self.fresh or info.context.fresh()
+
+    async def _state(self, info: Info) -> ProfileState:
+        if self.state is None:
+            self.state = await info.context.services.profiles.state(self.id, self._fresh(info))
+            if self.state is None:
+                raise BadInput(f"there is no profile {self.id}: a dry run makes none")
+        return self.state
+
+    @strawberry.field
+    async def status(self, info: Info) -> ProfileStatus:
+        return ProfileStatus((await self._state(info)).status)
+
+    @strawberry.field(description="Counts the profile's changes, to be sent back as `expectedVersion`; never `asOf`.")
+    async def version(self, info: Info) -> int:
+        return (self.ref or await self._state(info)).version
+
+    @strawberry.field(description="How many identifiers the profile has.")
+    async def size(self, info: Info) -> int:
+        return (self.ref or await self._state(info)).size
+
+    @strawberry.field
+    async def created_at(self, info: Info) -> DateTime:
+        return moment((await self._state(info)).created_at)
+
+    @strawberry.field(description="The values that survived, by name.")
+    async def golden_record(self, info: Info) -> list[GoldenTrait]:
+        traits = await info.context.services.profiles.golden_record(self.id, self._fresh(info))
+        return [GoldenTrait.of(trait) for trait in traits]
+
+    @strawberry.field(description="In the order of namespace and value.")
+    async def identifiers(self, info: Info, first: First = 50, after: After = None) -> Connection[ProfileIdentifier]:
+        key: str = "" if after is None else from_cursor(after, str)[0]
+        page = await info.context.services.profiles.members(self.id, page_size(first), key, self._fresh(info))
+        nodes = [ProfileIdentifier.of(row) for row in page.items]
+        return Connection.of(nodes, [to_cursor(row.key) for row in page.items], page.more, page.total)
+
+    @strawberry.field(description="Newest first.")
+    async def records(self, info: Info, first: First = 20, after: After = None) -> Connection[Record]:
+        before = None if after is None else from_cursor(after, int, str)
+        page = await info.context.services.profiles.records(self.id, page_size(first), before, self._fresh(info))
+        cursors = [to_cursor(row.observed_at, row.key) for row in page.items]
+        return Connection.of([Record.of(row) for row in page.items], cursors, page.more, page.total)
+
+    @strawberry.field(description="What happened to this profile and to those that were merged into it, newest first.")
+    async def lineage(self, info: Info, first: First = 50, after: After = None) -> Connection[Change]:
+        before = None if after is None else from_cursor(after, int, str)
+        page = await info.context.services.profiles.lineage(self.id, page_size(first), before, self._fresh(info))
+        nodes = [Change(id=strawberry.ID(id), kind=ChangeKind(kind)) for _, id, kind in page.items]
+        return Connection.of(nodes, [to_cursor(at, id) for at, id, _ in page.items], page.more, page.total)
+
+    @strawberry.field
+    def segments(self) -> list[Segment]:
+        return []
+
+
+@strawberry.type(description="What is known of one of the identifiers that were asked for.")
+class Resolution:
+    identifier: Identifier
+    status: Status
+    profile: Profile | None
+
+
+@strawberry.type(description="Another device of a person.")
+class PersonDevice:
+    identifier: Identifier
+    last_seen_at: DateTime
+    confidence: float = strawberry.field(
+        description="How sure it is the same person's: 1.0 by observed links, else the weakest link's probability."
+    )
+
+
+@strawberry.type(description="Who is behind a device.")
+class CrossDevice:
+    status: Status
+    profile: Profile | None
+    devices: list[PersonDevice]

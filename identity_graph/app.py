@@ -1,0 +1,208 @@
+"""The composition root: settings and a database in, a running service out."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from ipaddress import ip_address
+from itertools import count
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.routing import Route
+
+from identity_graph.api.context import Services
+from identity_graph.api.endpoint import State
+from identity_graph.api.graphql_http import GraphQL
+from identity_graph.api.health import Live, MetricsText, Ready
+from identity_graph.api.http import Gate
+from identity_graph.api.keys import ApiKey
+from identity_graph.api.resolve import Resolve
+from identity_graph.domain.decision import created_change_id
+from identity_graph.domain.rules import Rules
+from identity_graph.services.active_rules import active_rules
+from identity_graph.services.lookup import Freshness, Lookup
+from identity_graph.services.profiles import Profiles
+from identity_graph.services.submit import Submitter, now
+from identity_graph.store.errors import StoreError
+from identity_graph.store.graph import Credentials, Graph
+
+#: Threads that wait for reads. More than some eight queries at once on two cores only make each one slower.
+READERS = 8
+#: A database that has just started interprets each statement; after so many look-ups they are compiled.
+WARM_UP = 300
+#: Attempts at a statement that is planned for the first time, by a database that has just started.
+PATIENCE = 20
+
+
+class CannotServe(Exception):
+    """The service cannot start as it was asked to; the message says what to do."""
+
+
+@contextmanager
+def opened(to: Credentials, wanted: Rules | None = None) -> Generator[Services]:
+    """The use cases on a database, whose schema is brought up to date first."""
+    with ExitStack() as stack:
+        graph = Graph.connect(to)
+        stack.callback(graph.close)
+        graph.migrate(now())
+        rules = active_rules(graph, wanted, now())
+        readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        stack.callback(readers.shutdown)
+        submitter = Submitter(graph, rules)
+        stack.callback(submitter.close)
+        lookup = Lookup(graph, rules, readers)
+        yield Services(graph, rules, submitter, lookup, Profiles(graph, rules, lookup, readers))
+
+
+async def warm_up(services: Services) -> None:
+    """Let the database plan and compile what requests will ask, so that the first client is served as well."""
+    profiles, lookup = services.profiles, services.lookup
+    nobody = ("email", "warm@up.example")
+    for fresh in (Freshness(), Freshness(as_of=now())):
+        await _patiently(profiles.state, "", fresh)
+        await _patiently(profiles.members, "", 1, "", fresh)
+        await _patiently(profiles.records, "", 1, None, fresh)
+        await _patiently(profiles.golden_record, "", fresh)
+        await _patiently(profiles.lineage, "", 1, None, fresh)
+    for id in ("", created_change_id("")):
+        await _patiently(profiles.change, id)
+    await _patiently(profiles.link, "")
+    # Neo4j plans anew when a list is ten times longer than any before.
+    for many in (1, 10, 100, 1_000):
+        await _patiently(lookup.resolve, [("email", f"warm{n}@up.example") for n in range(many)])
+    for _ in range(WARM_UP):
+        await _patiently(lookup.resolve, [nobody])
+
+
+async def _patiently(read: Callable[..., Awaitable[object]], *arguments: object) -> None:
+    """A read whose first planning may take longer than a read may."""
+    for attempt in count():
+        try:
+            await read(*arguments)
+        except StoreError as e:
+            if not e.retryable or attempt == PATIENCE:
+                raise
+        else:
+            return
+
+
+def create_app(
+    keys: tuple[ApiKey, ...],
+    services: Callable[[], AbstractContextManager[Services]],
+    ready: Callable[[], None],
+    failed: Callable[[Exception], None],
+) -> FastAPI:
+    """The web application. It answers at once and opens its services meanwhile, then calls ``ready`` or ``failed``."""
+    state = State(Gate(keys))
+    stack = ExitStack()
+
+    async def open_services() -> None:
+        try:
+            found = await asyncio.to_thread(stack.enter_context, services())
+            await warm_up(found)
+        except Exception as e:
+            failed(e)
+        else:
+            state.services = found
+            ready()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        opening = asyncio.create_task(open_services())
+        try:
+            yield
+        finally:
+            state.services = None
+            await asyncio.wait([opening])
+            await asyncio.to_thread(stack.close)
+
+    return FastAPI(
+        openapi_url=None,
+        lifespan=lifespan,
+        exception_handlers={404: not_found},
+        routes=[
+            Route("/graphql", GraphQL(state)),
+            Route("/v1/resolve", Resolve(state)),
+            Route("/livez", Live(state)),
+            Route("/readyz", Ready(state)),
+            Route("/metrics", MetricsText(state)),
+        ],
+    )
+
+
+async def not_found(_request: Request, _error: Exception) -> JSONResponse:
+    return JSONResponse({"code": "NOT_FOUND", "message": "there is nothing at this address"}, 404)
+
+
+def serve(
+    host: str,
+    port: int,
+    keys: tuple[ApiKey, ...],
+    services: Callable[[], AbstractContextManager[Services]],
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or Ctrl-C. ``ready`` gets the address once requests are answered.
+
+    Raises :class:`CannotServe`, and whatever opening the services raises.
+    """
+    if not keys and not is_loopback(host):
+        raise CannotServe(
+            f"{host} can be reached from other machines, so API keys are needed: "
+            "make one with `identity-graph keys new`, or listen on 127.0.0.1"
+        )
+    listening = bound(host, port)
+    failure: list[Exception] = []
+
+    def failed(error: Exception) -> None:
+        failure.append(error)
+        server.should_exit = True
+
+    app = create_app(keys, services, lambda: ready(address(listening)), failed)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    # uvicorn raises the signal that ended it once more, after all is closed; an ordered end is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _nothing)
+    server.run(sockets=[listening])
+    if failure:
+        raise failure[0]
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    pass
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens, taken before anything slow begins."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as e:
+        raise CannotServe(f"cannot listen on {host}, port {port}: {e.strerror}; choose another with --port") from None
+
+
+def address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
