@@ -71,6 +71,15 @@ clean:  ## Remove what was installed and built, never data
 	@$(PIP) $(LOCKED) -r requirements-dev.lock
 	@touch $@
 
+# Secrets of the containers, made once. The service is told the key's hash only; the key itself is for its owner.
+.env: | .venv/.installed
+	@umask 077; $(BIN)/identity-graph keys new owner --scope admin --json | $(BIN)/python -c '\
+	import json, secrets, sys; key = json.load(sys.stdin); \
+	print("NEO4J_PASSWORD=" + secrets.token_urlsafe(24)); \
+	print("IDENTITY_GRAPH_API_KEYS=" + key["setting"]); \
+	print("# Clients send: Authorization: Bearer " + key["key"])' > $@
+	@echo "Wrote a database password and an API key to .env"
+
 node_modules/.installed: package-lock.json
 	@command -v npm > /dev/null || { echo "Node.js 20 or newer is needed for the checks; the service needs none" >&2; exit 1; }
 	@npm ci --loglevel=error
