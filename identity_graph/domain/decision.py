@@ -77,7 +77,6 @@ class Component:
     members: list[Member] = field(default_factory=list[Member])
     links: list[StoredLink] = field(default_factory=list[StoredLink])
     cannot_links: list[CannotLink] = field(default_factory=list[CannotLink])
-    neighbours: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
 
 @dataclass(slots=True)

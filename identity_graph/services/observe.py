@@ -1,20 +1,27 @@
-"""Observations in: the write protocol, one transaction a batch.
+"""Observations in: the write protocol.
 
-1. Answer those that were taken before. 2. Read the identifiers and their profiles. 3. Read the evidence components that
-must be resolved again. 4. Lock all touched profiles in sorted order; if any changed since it was read, start again.
-5. Decide (pure). 6. Write profiles, identifiers, links, moves, tombstones, lineage, records and results.
+1. Answer those that were taken before. 2. Read the identifiers, their profiles, and which profiles belong to one
+evidence component. 3. Lock all touched profiles in sorted order; if any changed since it was read, start again.
+4. Read the components that must be resolved again. 5. Decide (pure). 6. Write profiles, identifiers, links, moves,
+tombstones, lineage, records and results, in the same transaction.
 
-Every writer obeys this. Neo4j reads what is committed at the moment of each statement, so without step 4 two writers
+Every writer obeys this. Neo4j reads what is committed at the moment of each statement, so without step 3 two writers
 that touch one profile would decide on different pictures of it.
+
+A large batch is read once and then written by two transactions at a time, each with the observations of other people:
+one core of the database is idle otherwise.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
 import uuid_utils
 
 from identity_graph.domain.decision import (
+    ACTIVE,
     BLOCKED,
     REFUSED,
     SHARED,
@@ -35,9 +42,10 @@ from identity_graph.domain.decision import (
 )
 from identity_graph.domain.evidence import Key, Link, LinkKind, Observation, Refusal, RefusalCode
 from identity_graph.domain.intake import Rejection
+from identity_graph.domain.partition import DisjointSets
 from identity_graph.domain.rules import Rules
-from identity_graph.store.errors import StaleRead
-from identity_graph.store.graph import Transaction
+from identity_graph.store.errors import Conflict, StaleRead
+from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
 Answer = Accepted | Rejection
 #: Rows are lists of plain values: the driver packs those natively and asks Python about each tuple or enum.
@@ -54,38 +62,32 @@ def observe(tx: Transaction, batch: Sequence[Observation], rules: Rules, at: int
 
     Raises :class:`StaleRead` where another writer was faster; the transaction is then to be run again.
     """
-    fresh, answers = _once(tx, batch)
-    if fresh:
-        taken = _Taking(tx, rules, at).take(list(fresh.values()))
-        answers.update({answer.observation_id: answer for answer in taken})
-    return [_answer_to(o, fresh, answers) for o in batch]
+    picture = Picture.read(tx, batch)
+    taken = _Taking(tx, picture, rules, at).take(list(picture.fresh.values())) if picture.fresh else []
+    return picture.answers_to(batch, taken)
 
 
-def _once(tx: Transaction, batch: Sequence[Observation]) -> tuple[dict[str, Observation], dict[str, Answer]]:
-    """The observations that are new, by id, and the stored answers to the others."""
-    stored = {row[0]: (row[1], row[2]) for row in tx.one("observation/find", ids=list({o.id for o in batch}))}
-    fresh: dict[str, Observation] = {}
-    answers: dict[str, Answer] = {}
-    for o in batch:
-        if o.id in stored:
-            digest, result = stored[o.id]
-            if digest == o.digest:
-                answers[o.id] = _unpack(o.id, result)
-        else:
-            fresh.setdefault(o.id, o)
-    return fresh, answers
+def observe_in_halves(graph: Graph, batch: Sequence[Observation], rules: Rules, at: int) -> tuple[list[Answer], str]:
+    """The same by two transactions at once; also a consistency token.
 
+    A half that met another writer is taken again by itself. The first error of either half is raised when both ended.
+    """
+    picture = graph.read_many(lambda tx: Picture.read(tx, batch), timeout=WRITE_TIMEOUT)
 
-def _answer_to(o: Observation, fresh: dict[str, Observation], answers: Mapping[str, Answer]) -> Answer:
-    """One answer; a repeat inside the batch is a duplicate of its first."""
-    first = fresh.get(o.id)
-    answer = answers.get(o.id)
-    if answer is None or (first is not None and first.digest != o.digest):
-        message = "this id was already used for an observation with other content; give each observation its own id"
-        return Rejection(o.id, "ID_REUSED", message, ("id",))
-    if first is None or first is o or not isinstance(answer, Accepted):
-        return answer
-    return Accepted(o.id, True, answer.profile, answer.refused, answer.changes)
+    def write(half: list[Observation]) -> tuple[list[Answer], str]:
+        try:
+            return graph.write(lambda tx: _Taking(tx, picture, rules, at).take(half), retry_stale=False)
+        except Conflict:
+            return graph.write(lambda tx: observe(tx, half, rules, at))
+
+    one, other = picture.halves()
+    with ThreadPoolExecutor(1) as second:
+        running = second.submit(write, other) if other else None
+        written = [write(one)] if one else []
+        if running:
+            written.append(running.result())
+    taken = [answer for answers, _ in written for answer in answers]
+    return picture.answers_to(batch, taken), join_tokens(token for _, token in written)
 
 
 def _pack(answer: Accepted) -> str:
@@ -105,56 +107,141 @@ def _unpack(id: str, result: str) -> Accepted:
     )
 
 
-class _Taking:
-    """One batch on its way through the protocol; knows the database's element of each key and profile id."""
+class Picture:
+    """What the graph knew of a batch when it was looked at.
 
-    def __init__(self, tx: Transaction, rules: Rules, at: int) -> None:
-        self.tx, self.rules, self.at = tx, rules, at
+    ``element`` is the database's name for each identifier key and profile id, ``rev`` the revision of each profile.
+    ``joined`` are profiles with refused links between them: one evidence component.
+    """
+
+    def __init__(self) -> None:
+        self.fresh: dict[str, Observation] = {}
+        self.stored: dict[str, Answer] = {}
         self.identifiers: dict[Key, KnownIdentifier] = {}
         self.profiles: dict[str, KnownProfile] = {}
+        self.joined = DisjointSets()
         self.element: dict[str, str] = {}
-        self.link_element: dict[str, str] = {}
         self.rev: dict[str, int] = {}
 
-    def take(self, batch: list[Observation]) -> list[Accepted]:
-        keys = sorted({i.key for o in batch for i in o.identifiers})
-        for row in self.tx.one("identifier/find", keys=keys):
+    @classmethod
+    def read(cls, tx: Transaction, batch: Sequence[Observation]) -> "Picture":
+        picture = cls()
+        picture._read_observations(tx, batch)
+        if picture.fresh:
+            picture._read_identifiers(tx)
+            picture._read_neighbours(tx)
+        return picture
+
+    def _read_observations(self, tx: Transaction, batch: Sequence[Observation]) -> None:
+        stored = {row[0]: row[1:] for row in tx.one("observation/find", ids=list({o.id for o in batch}))}
+        for o in batch:
+            if o.id not in stored:
+                self.fresh.setdefault(o.id, o)
+            elif stored[o.id][0] == o.digest:
+                self.stored[o.id] = _unpack(o.id, stored[o.id][1])
+
+    def _read_identifiers(self, tx: Transaction) -> None:
+        keys = sorted({i.key for o in self.fresh.values() for i in o.identifiers})
+        for row in tx.one("identifier/find", keys=keys):
             self.element[row[0]] = row[1]
             self.identifiers[row[0]] = KnownIdentifier(row[2], tuple(row[3] or ()), row[5])
             if row[5] is not None:
                 self._know(row[4:])
-        seen = survey(batch, self.identifiers, self.profiles, self.rules)
-        component = self._component(seen.read) if seen.read else Component()
-        self._lock({*seen.lock, *component.profiles})
-        plan = decide(seen, self.profiles, component, self.rules, new_id)
-        shared = {
-            key: self.profiles[known.profile]
-            for key, known in self.identifiers.items()
-            if known.state == SHARED and known.profile
-        }
-        answers = outcomes(batch, seen, plan, shared)
-        self._write(batch, seen, plan, answers)
-        return answers
 
     def _know(self, row: Sequence[Any]) -> str:
         element, id, created_at, size, version, rev, refused, guarded, limited = row
         if id not in self.profiles:
             self.element[id] = element
-            self.rev[element] = rev
+            self.rev[id] = rev
             self.profiles[id] = KnownProfile(id, created_at, size, version, refused, guarded, tuple(limited))
         return id
 
-    def _component(self, profiles: Iterable[str]) -> Component:
-        """Everything about the evidence components of these profiles."""
-        component = Component()
-        frontier = list(profiles)
-        component.profiles.update((id, self.profiles[id]) for id in frontier)
-        while frontier := [id for id in frontier if self.profiles[id].refused]:
-            rows = self.tx.one("component/neighbours", elements=[self.element[id] for id in frontier])
-            met = {self._know(row[1:]) for row in rows}
-            frontier = sorted(met - component.profiles.keys())
-            component.profiles.update((id, self.profiles[id]) for id in frontier)
-        elements = {self.element[id]: id for id in component.profiles}
+    def _read_neighbours(self, tx: Transaction) -> None:
+        """Close the profiles over refused links."""
+        frontier = [id for id, p in self.profiles.items() if p.refused]
+        while frontier:
+            before = set(self.profiles)
+            names = {self.element[id]: id for id in frontier}
+            for row in tx.one("component/neighbours", elements=list(names)):
+                self.joined.join(names[row[0]], self._know(row[1:]))
+            frontier = [id for id in self.profiles.keys() - before if self.profiles[id].refused]
+
+    def component_of(self, profiles: Iterable[str]) -> list[str]:
+        """The profiles of the evidence components that these profiles are in, sorted."""
+        roots = {self.joined.find(id) for id in profiles}
+        return sorted(id for id in self.profiles if self.joined.find(id) in roots)
+
+    def halves(self) -> tuple[list[Observation], list[Observation]]:
+        """The fresh observations in two parts of about equal size that share no profile and no new identifier.
+
+        All that touch junk or shared identifiers stay together: two transactions would wait for each other there.
+        """
+        sets = DisjointSets()
+        sets.parent = dict(self.joined.parent)
+        for o in self.fresh.values():
+            places = [self._place(i.key) for i in o.identifiers]
+            for place in places[1:]:
+                sets.join(places[0], place)
+        people: dict[str, list[Observation]] = defaultdict(list)
+        for o in self.fresh.values():
+            people[sets.find(self._place(o.identifiers[0].key))].append(o)
+        one: list[Observation] = []
+        other: list[Observation] = []
+        for group in people.values():
+            (one if len(one) <= len(other) else other).extend(group)
+        return one, other
+
+    def _place(self, key: Key) -> str:
+        """Where it is decided: the profile, the new identifier itself, or one place for all that joins nothing."""
+        known = self.identifiers.get(key)
+        if known is None:
+            return key
+        return (known.state == ACTIVE and known.profile) or ""
+
+    def answers_to(self, batch: Sequence[Observation], taken: Iterable[Answer]) -> list[Answer]:
+        """One answer an observation, in order; a repeat inside the batch is a duplicate of its first."""
+        answers = {answer.observation_id: answer for answer in taken}
+        return [self._answer(o, self.fresh.get(o.id), answers.get(o.id) or self.stored.get(o.id)) for o in batch]
+
+    def _answer(self, o: Observation, first: Observation | None, answer: Answer | None) -> Answer:
+        if answer is None or (first is not None and first.digest != o.digest):
+            message = "this id was already used for an observation with other content; give each observation its own id"
+            return Rejection(o.id, "ID_REUSED", message, ("id",))
+        if first is None or first is o or not isinstance(answer, Accepted):
+            return answer
+        return Accepted(o.id, True, answer.profile, answer.refused, answer.changes)
+
+
+class _Taking:
+    """Observations on their way through one transaction. The picture is shared and only read."""
+
+    def __init__(self, tx: Transaction, picture: Picture, rules: Rules, at: int) -> None:
+        self.tx, self.picture, self.rules, self.at = tx, picture, rules, at
+        self.element = dict(picture.element)
+        self.link_element: dict[str, str] = {}
+
+    def take(self, batch: list[Observation]) -> list[Answer]:
+        picture = self.picture
+        seen = survey(batch, picture.identifiers, picture.profiles, self.rules)
+        again = picture.component_of(seen.read)
+        self._lock({*seen.lock, *again})
+        component = self._component(again)
+        plan = decide(seen, picture.profiles, component, self.rules, new_id)
+        shared = {
+            key: picture.profiles[known.profile]
+            for key in seen.sightings
+            if (known := picture.identifiers.get(key)) and known.state == SHARED and known.profile
+        }
+        answers = outcomes(batch, seen, plan, shared)
+        self._write(batch, seen, plan, answers)
+        return list(answers)
+
+    def _component(self, profiles: list[str]) -> Component:
+        """Everything about these profiles, which the transaction holds."""
+        component = Component(profiles={id: self.picture.profiles[id] for id in profiles})
+        if not profiles:
+            return component
+        elements = {self.element[id]: id for id in profiles}
         for element, own, key, first_seen, state in self.tx.one("component/members", elements=list(elements)):
             self.element[key] = own
             component.members.append(Member(key, elements[element], first_seen, state == SHARED))
@@ -170,11 +257,11 @@ class _Taking:
 
     def _lock(self, profiles: set[str]) -> None:
         """Hold the profiles until the commit, or give up where one changed since it was read."""
-        elements = sorted(self.element[id] for id in profiles)
-        if not elements:
+        names = {self.element[id]: id for id in profiles}
+        if not names:
             return
-        locked = self.tx.one("profile/lock", elements=elements)
-        if len(locked) != len(elements) or any(rev != self.rev[element] + 1 for element, rev in locked):
+        locked = self.tx.one("profile/lock", elements=sorted(names))
+        if len(locked) != len(names) or any(rev != self.picture.rev[names[element]] + 1 for element, rev in locked):
             raise StaleRead("a profile changed between reading and locking")
 
     def _write(self, batch: list[Observation], seen: Survey, plan: Plan, answers: list[Accepted]) -> None:

@@ -46,10 +46,14 @@ class Refused(StoreError):
 
 
 class StaleRead(driver.DriverError):
-    """What was read before the lock changed meanwhile. The driver's own retry runs the work again."""
+    """What was read before the lock changed meanwhile. The driver's own retry runs the work again, if it may."""
+
+    def __init__(self, *args: object, retry: bool = True) -> None:
+        super().__init__(*args)
+        self._retry = retry
 
     def is_retryable(self) -> bool:
-        return True
+        return self._retry
 
 
 @contextmanager

@@ -119,11 +119,17 @@ class Graph:
                 yield tuple(record.values())
 
     def write(
-        self, work: Callable[[Transaction], T], *, dry_run: bool = False, timeout: float = WRITE_TIMEOUT
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        dry_run: bool = False,
+        retry_stale: bool = True,
+        timeout: float = WRITE_TIMEOUT,
     ) -> tuple[T, str]:
         """Run ``work`` in one transaction, again where others were in the way; its result and a consistency token.
 
-        A dry run does the same and rolls back, so it tells exactly what would happen.
+        A dry run does the same and rolls back, so it tells exactly what would happen. Without ``retry_stale``, for
+        work that rests on an earlier read, a stale read is a :class:`Conflict` at once.
         """
 
         @unit_of_work(timeout=timeout)
@@ -131,7 +137,9 @@ class Graph:
             try:
                 result = work(Transaction(tx))
             except neo4j.exceptions.ConstraintError as e:
-                raise StaleRead("another writer made the same node first") from e
+                raise StaleRead("another writer made the same node first", retry=retry_stale) from e
+            except StaleRead as e:
+                raise StaleRead(*e.args, retry=retry_stale) from e
             if dry_run:
                 raise _DryRun(result)
             return result
@@ -217,14 +225,24 @@ def _missing(applied: list[tuple[Any, ...]]) -> list[tuple[str, str, str]]:
     return missing
 
 
+def join_tokens(tokens: Iterable[str]) -> str:
+    """One consistency token for several writes."""
+    values = {value for token in tokens if token for value in _decode(token)}
+    return base64.urlsafe_b64encode("\n".join(sorted(values)).encode()).decode()
+
+
 def _token(bookmarks: neo4j.Bookmarks) -> str:
     return base64.urlsafe_b64encode("\n".join(sorted(bookmarks.raw_values)).encode()).decode()
 
 
 def _bookmarks(token: str) -> neo4j.Bookmarks | None:
     """Raises ``ValueError`` for a token that no write handed out."""
+    return neo4j.Bookmarks.from_raw_values(_decode(token))
+
+
+def _decode(token: str) -> list[str]:
     try:
         values = base64.urlsafe_b64decode(token.encode()).decode().split("\n")
     except ValueError:
         raise ValueError("not a consistency token") from None
-    return neo4j.Bookmarks.from_raw_values(v for v in values if v)
+    return [value for value in values if value]
