@@ -8,9 +8,23 @@ from itertools import combinations
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from properties.reference import closure, constraints_broken, expected, namespace_of
-from properties.worlds import JUNK, NAMESPACES, VALUES, World, link, observations, observe, rules, worlds
+from properties.worlds import (
+    JUNK,
+    RULES,
+    RULES_WITHOUT_CONFLICTS,
+    SAID,
+    SAID_AT_DISTINCT_TIMES,
+    VALUES,
+    WORLDS,
+    Said,
+    World,
+    link,
+    named,
+    observe,
+    observed,
+)
 
-from identity_graph.domain.evidence import Evidence, Key, LinkKind, Observation, Refusal, RefusalCode, gather
+from identity_graph.domain.evidence import Evidence, Key, LinkKind, Refusal, RefusalCode, gather
 from identity_graph.domain.partition import Partition, partition
 from identity_graph.domain.rules import Policy, Rules
 
@@ -22,7 +36,7 @@ def part_of(key: Key, found: Partition) -> frozenset[Key] | None:
 # --- The definition
 
 
-@given(worlds())
+@given(WORLDS)
 def test_it_is_what_the_definition_says(world: World) -> None:
     found, wanted = partition(world.evidence, world.rules), expected(world.evidence, world.rules, {JUNK})
     assert found.profiles == wanted.profiles
@@ -36,7 +50,7 @@ def test_the_worlds_hold_every_kind_of_conflict() -> None:
     met: Counter[tuple[Policy, RefusalCode]] = Counter()
 
     @settings(max_examples=200, database=None, phases=[Phase.generate])
-    @given(worlds())
+    @given(WORLDS)
     def look(world: World) -> None:
         codes = {refusal.code for refusal in partition(world.evidence, world.rules).refused.values()}
         met.update((world.rules.policy, code) for code in codes)
@@ -45,7 +59,7 @@ def test_the_worlds_hold_every_kind_of_conflict() -> None:
     assert [(policy, code) for policy in Policy for code in RefusalCode if not met[policy, code]] == []
 
 
-@given(worlds())
+@given(WORLDS)
 def test_every_usable_identifier_is_in_exactly_one_profile_and_junk_in_none(world: World) -> None:
     found = partition(world.evidence, world.rules)
     members = Counter(key for part in found.profiles for key in part)
@@ -53,13 +67,13 @@ def test_every_usable_identifier_is_in_exactly_one_profile_and_junk_in_none(worl
     assert {part for part in found.profiles if part & found.shared} == {frozenset({key}) for key in found.shared}
 
 
-@given(worlds())
+@given(WORLDS)
 def test_every_profile_keeps_every_constraint(world: World) -> None:
     found = partition(world.evidence, world.rules)
     assert [part for part in found.profiles if constraints_broken(set(part), world.evidence, world.rules)] == []
 
 
-@given(worlds())
+@given(WORLDS)
 def test_the_ends_of_a_refused_link_are_apart_and_the_reason_is_true(world: World) -> None:
     found = partition(world.evidence, world.rules)
     links = {link.id: link for link in world.evidence.links}
@@ -93,7 +107,7 @@ def reason_is_true(refusal: Refusal, ends: set[Key], both: frozenset[Key], world
             return len(both) > world.rules.size_cap
 
 
-@given(worlds(), st.sampled_from(Policy))
+@given(WORLDS, st.sampled_from(Policy))
 def test_a_component_whose_whole_union_is_allowed_is_one_profile_in_any_order(world: World, policy: Policy) -> None:
     """The fact that the fast path of the write protocol stands on."""
     found = partition(world.evidence, replace(world.rules, policy=policy))
@@ -111,43 +125,42 @@ def test_a_component_whose_whole_union_is_allowed_is_one_profile_in_any_order(wo
 # --- Order and repetition
 
 
-@given(worlds(), st.randoms(use_true_random=False))
+@given(WORLDS, st.randoms(use_true_random=False))
 def test_the_order_of_evidence_makes_no_difference(world: World, random) -> None:
     links = list(world.evidence.links)
     random.shuffle(links)
     assert partition(replace(world.evidence, links=tuple(links)), world.rules) == partition(world.evidence, world.rules)
 
 
-@given(st.data())
-def test_any_arrival_order_with_redeliveries_gives_the_same_evidence_and_partition(data: st.DataObject) -> None:
-    made = data.draw(rules())
-    observed = data.draw(observations(made, least=2))
-    again = data.draw(st.permutations([*observed, *data.draw(st.lists(st.sampled_from(observed), max_size=4))]))
-    first, second = gather(observed), gather(again)
+@given(RULES, SAID, st.integers(0, 4), st.randoms(use_true_random=False))
+def test_any_arrival_order_with_redeliveries_gives_the_same_evidence_and_partition(
+    made: Rules, said: list[Said], redelivered: int, random
+) -> None:
+    arrived = observed(said, made)
+    again = [*arrived, *arrived[:redelivered]]
+    random.shuffle(again)
+    first, second = gather(arrived), gather(again)
     assert (set(first.links), first.identifiers) == (set(second.links), second.identifiers)
     assert partition(first, made) == partition(second, made)
 
 
-@given(st.data())
-def test_saying_it_again_later_changes_nothing_but_last_seen_and_count(data: st.DataObject) -> None:
+@given(RULES, SAID_AT_DISTINCT_TIMES, st.integers(0, 5))
+def test_saying_it_again_later_changes_nothing_but_last_seen_and_count(
+    made: Rules, rows: list[Said], which: int
+) -> None:
     """Under `first_owner` whoever says it again; under `latest_owner` where the newest observation does."""
-    made = data.draw(rules())
-    observed = data.draw(observations(made, least=1, distinct_times=True))
-    newest = max(observed, key=lambda o: o.observed_at)
-    said = data.draw(st.sampled_from(observed)) if made.policy is Policy.FIRST_OWNER else newest
-    before, after = gather(observed), gather([*observed, repeated(said, newest.observed_at + 1)])
+    arrived = observed(rows, made)
+    newest = max(arrived, key=lambda o: o.observed_at)
+    said = arrived[which % len(arrived)] if made.policy is Policy.FIRST_OWNER else newest
+    again = replace(said, id="again", observed_at=newest.observed_at + 1)
+    before, after = gather(arrived), gather([*arrived, again])
     assert after.identifiers == before.identifiers
     old = {link.id: link for link in before.links}
-    again = {id for _, _, id in said.pairs}
-    later = newest.observed_at + 1
+    repeated = {id for _, _, id in said.pairs}
     assert set(after.links) == {
-        replace(x, last_seen=later, count=x.count + 1) if x.id in again else x for x in old.values()
+        replace(x, last_seen=again.observed_at, count=x.count + 1) if x.id in repeated else x for x in old.values()
     }
     assert partition(after, made) == partition(before, made)
-
-
-def repeated(said: Observation, at: int) -> Observation:
-    return replace(said, id=f"{said.id} again", observed_at=at)
 
 
 # --- Locality
@@ -158,7 +171,7 @@ def restricted(evidence: Evidence, keys: set[Key]) -> Evidence:
     return replace(evidence, identifiers=evidence.identifiers & keys, links=links)
 
 
-@given(worlds())
+@given(WORLDS)
 def test_components_of_evidence_are_decided_independently(world: World) -> None:
     """What lets the write path resolve one component: links that do not conduct, and junk, carry no influence."""
     found = partition(world.evidence, world.rules)
@@ -179,13 +192,13 @@ def test_components_of_evidence_are_decided_independently(world: World) -> None:
     }
 
 
-@given(st.data())
-def test_new_evidence_leaves_the_components_that_it_does_not_touch(data: st.DataObject) -> None:
-    made = data.draw(rules())
-    observed = data.draw(observations(made, least=1))
-    named = st.lists(st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(VALUES)), min_size=1, max_size=3)
-    new = observe("new", data.draw(named), data.draw(st.integers(0, 6)), made)
-    before, after = gather(observed), gather([*observed, new])
+@given(RULES, SAID, named(VALUES, most=3), st.integers(0, 6))
+def test_new_evidence_leaves_the_components_that_it_does_not_touch(
+    made: Rules, said: list[Said], names: list[tuple[str, str]], at: int
+) -> None:
+    arrived = observed(said, made)
+    new = observe("new", names, at, made)
+    before, after = gather(arrived), gather([*arrived, new])
     news = {identifier.key for identifier in new.identifiers}
     carrying = [link for link in after.links if not {link.a, link.b} & junk_of(after)]
     touched = set().union(*(group for group in closure(after.identifiers, carrying) if group & news))
@@ -207,27 +220,30 @@ def junk_of(evidence: Evidence) -> set[Key]:
 # --- Taking back
 
 
-@given(worlds(), st.data())
-def test_a_retracted_link_is_as_if_never_said(world: World, data: st.DataObject) -> None:
+@given(WORLDS, st.integers(1, 3))
+def test_a_retracted_link_is_as_if_never_said(world: World, every: int) -> None:
     said = world.evidence.links
-    chosen = data.draw(st.sets(st.sampled_from([link.id for link in said]))) if said else set()
+    chosen = {link.id for link in said[::every]}
     retracted = replace(world.evidence, links=tuple(replace(x, conducts=False) if x.id in chosen else x for x in said))
     never = replace(world.evidence, links=tuple(x for x in said if x.id not in chosen))
     assert partition(retracted, world.rules) == partition(never, world.rules)
 
 
-@given(worlds())
+@given(WORLDS)
 def test_with_everything_retracted_everyone_is_alone(world: World) -> None:
     nothing = replace(world.evidence, links=tuple(replace(x, conducts=False) for x in world.evidence.links))
     usable = world.evidence.identifiers - junk_of(world.evidence)
     assert partition(nothing, world.rules) == Partition(frozenset(frozenset({k}) for k in usable), {}, frozenset())
 
 
+SIDES = [st.lists(st.tuples(named(v), st.integers(0, 5), st.just("web")), min_size=1, max_size=3) for v in ("ab", "yz")]
+
+
 @st.composite
 def two_groups_and_a_bridge(draw: st.DrawFn) -> tuple[Rules, Evidence, Evidence, str]:
     """Evidence without conflicts, the same with one more link that merges two profiles of it, and that link's id."""
-    made = draw(rules(conflicts=False))
-    sides = [draw(observations(made, values, least=1, most=3, junk=False)) for values in ("abc", "xyz")]
+    made = draw(RULES_WITHOUT_CONFLICTS)
+    sides = [observed(draw(said), made, prefix) for prefix, said in zip("ab", SIDES, strict=True)]
     ends = [draw(st.sampled_from([i.key for o in side for i in o.identifiers])) for side in sides]
     bridge = link(*ends, draw(st.sampled_from(LinkKind)), draw(st.integers(0, 9)), weight=9.0)
     apart = gather([o for side in sides for o in side])
