@@ -10,6 +10,7 @@ import tomllib
 import zipfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import graphql
 import pytest
@@ -122,7 +123,7 @@ def normal(name: str) -> str:
 )
 def test_locks_satisfy_the_declared_dependencies(lock: str, groups: list[str]) -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*declared["project"]["dependencies"], *(r for g in groups for r in declared["dependency-groups"][g])]
+    wanted = [*declared["project"]["dependencies"], *(r for g in groups for r in group(g, declared))]
     locked = pins(ROOT / lock)
     unmet = [
         text
@@ -130,6 +131,12 @@ def test_locks_satisfy_the_declared_dependencies(lock: str, groups: list[str]) -
         if not any(Requirement(text).specifier.contains(v) for v in locked.get(normal(Requirement(text).name), []))
     ]
     assert unmet == [], f"run `make lock`: {lock} does not hold {unmet}"
+
+
+def group(name: str, declared: dict[str, Any]) -> list[str]:
+    """The requirements of a dependency group, with those of the groups it includes."""
+    entries = declared["dependency-groups"][name]
+    return [r for e in entries for r in ([e] if isinstance(e, str) else group(e["include-group"], declared))]
 
 
 def test_every_imported_package_is_declared() -> None:
