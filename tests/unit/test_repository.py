@@ -231,6 +231,11 @@ def test_documented_commands_and_options_exist() -> None:
     assert problems == []
 
 
+def test_every_command_stands_in_the_readme_and_nothing_else() -> None:
+    table = DOCUMENTS[0].read_text().partition("## Commands")[2].partition("## Settings")[0]
+    assert set(re.findall(r"^\| `([a-z0-9-]+)`", table, re.MULTILINE)) == set(getattr(get_command(app), "commands", {}))
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     broken = [
         f"{in_repository(path)}: {target}"
