@@ -211,8 +211,11 @@ def _rule(values: dict[str, object]) -> NamespaceRule:
 
 
 def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    """Patterns without groups as one alternative, as every value is matched against them; the others each alone."""
-    each = [re.compile(pattern, re.IGNORECASE) for pattern in patterns]
-    plain = "|".join(p.pattern for p in each if not p.groups)
-    joined = (re.compile(plain, re.IGNORECASE),) if plain else ()
-    return (*joined, *(p for p in each if p.groups))
+    """Simple patterns as one alternative, as every value is matched against them; others each alone.
+
+    A pattern with a group or a flag of its own means something else inside another.
+    """
+    simple = [pattern for pattern in patterns if "(" not in pattern]
+    others = [pattern for pattern in patterns if "(" in pattern]
+    joined = ["|".join(simple)] if simple else []
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in joined + others)

@@ -82,12 +82,13 @@ _BY_HAND = st.lists(
     st.builds(
         lambda pair, kind, at, weight, conducts: link(*pair, kind, at, weight, conducts),
         _PAIR,
-        st.sampled_from([LinkKind.ASSERTED, LinkKind.MATCHED]),
-        st.integers(0, 5),
+        st.sampled_from([LinkKind.ASSERTED, LinkKind.MATCHED, LinkKind.MATCHED]),
+        st.integers(0, 9),
         st.sampled_from([5.0, 10.0, 20.0]),
         st.sampled_from([True, True, False]),
     ),
-    max_size=4,
+    min_size=2,
+    max_size=7,
     unique_by=lambda made: made.id,
 )
 _KEPT_APART = st.lists(_PAIR, max_size=4)

@@ -149,6 +149,16 @@ def test_own_junk_is_matched_without_letter_case_and_on_the_whole_value() -> Non
     assert [text for text in fine if blocked_by(text, rules)] == []
 
 
+def test_own_patterns_do_not_get_into_each_other() -> None:
+    """Flags, groups and alternatives of one pattern end with it."""
+    patterns = ("a1|b2", "(?i)c3", "(?x)d 4  # four", r"(e)\1", r"(f)\1", "g.", "(?s:h.)")
+    rules = Rules(blocked=Blocked(frozenset(), patterns, (), frozenset()))
+    junk = ["x:a1", "x:B2", "x:C3", "x:d4", "x:ee", "x:FF", "x:g7", "x:hh"]
+    fine = ["x:a", "x:a1b2", "x:ef", "x:a1c3", "x:d 4", "x:ff1", "x:g78"]
+    assert [text for text in junk if not blocked_by(text, rules)] == []
+    assert [text for text in fine if blocked_by(text, rules)] == []
+
+
 def blocked_by(text: str, rules: Rules) -> bool:
     namespace, _, raw = text.partition(":")
     return identify(namespace, raw, rules).blocked
