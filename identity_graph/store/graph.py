@@ -164,8 +164,7 @@ class Graph:
         one that this program does not know.
         """
         with our_errors(), self._session(None) as schema:
-            # The lock node's own constraint comes before the lock; creating it twice at once does no harm.
-            schema.execute_write(_run_text, _BOOTSTRAP)
+            schema.execute_write(_run_text, statement("migration/prepare").text)
 
             @unit_of_work(timeout=LONG_READ_TIMEOUT)
             def work(tx: neo4j.ManagedTransaction) -> list[str]:
@@ -181,7 +180,7 @@ class Graph:
             with self._session(None) as session:
                 applied = session.execute_write(work)
             if applied:
-                schema.execute_write(_run_text, "CALL db.awaitIndexes(300)")
+                schema.execute_write(_run_text, statement("migration/await_indexes").text)
             return applied
 
     def is_current(self) -> bool:
@@ -193,9 +192,6 @@ class Graph:
         with our_errors(), self._session(None) as session:
             params = dict.fromkeys(of.params)
             return session.run("EXPLAIN " + of.text, params).consume()
-
-
-_BOOTSTRAP: LiteralString = "CREATE CONSTRAINT migration_name IF NOT EXISTS FOR (m:Migration) REQUIRE m.name IS UNIQUE"
 
 
 def _run_text(tx: neo4j.ManagedTransaction, text: LiteralString) -> None:
