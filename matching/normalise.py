@@ -135,7 +135,8 @@ def nicknames(first: str | None) -> list[str] | None:
     """A given name with the full names that it may stand for: `bob` → bob, robert, …."""
     if first is None:
         return None
-    return sorted({first, *_NICKNAMES.canonicals_of(first)})
+    spellings = {first, re.sub(r"ie$", "y", first), re.sub(r"y$", "ie", first)}
+    return sorted({first}.union(*(_NICKNAMES.canonicals_of(s) for s in spellings)))
 
 
 def full_name(value: str | None) -> Name:

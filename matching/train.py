@@ -29,10 +29,13 @@ from matching.configure import Comparison, Level
 from matching.errors import TrainingError
 from matching.fields import LinkType
 
-ALPHA = 25.0  # matches' worth of belief in the prior m
-BETA = 5.0  # non-matching pairs' worth of belief in the prior u
+ALPHA = 60.0  # matches' worth of belief in the prior m
+FEW = 1000.0  # records; below this the belief in the prior m grows
+BETA_GIVEN = 50.0  # pairs' worth of belief in u of levels whose base is the few pairs that already share much
+LEAST_U = 1 / 30  # of the prior u: a level that no sampled pair shows is rare, not impossible
 MAX_ITERATIONS = 60
 MIN_WEIGHT, MAX_WEIGHT = -12.0, 25.0
+TF_BELIEF = 300.0  # records' worth of belief in the prior frequency; it fades as records come
 SEEN_ENOUGH = 30  # sampled pairs at a level before the sample is believed
 
 Floats = npt.NDArray[np.float64]
@@ -96,15 +99,21 @@ def write_pairs(con: duckdb.DuckDBPyConnection, rules: Sequence[str], link_type:
 
 
 def write_term_frequencies(con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison]) -> list[str]:
-    """Tables `tf_<column>` (value, tf): the share of records with a value that have this one."""
-    columns = list(dict.fromkeys(level.tf for c in comparisons for level in c.levels if level.tf))
-    for column in columns:
+    """Tables `tf_<column>` (value, tf): the share of records with a value that have this one.
+
+    In a few hundred records a name held by three seems common and is not; so the shares are drawn towards the
+    prior u of their level, less and less as the records become many.
+    """
+    columns = {level.tf: level.u for c in comparisons for level in c.levels if level.tf}
+    for column, u in columns.items():
         q = quote(column)
+        total = con.sql(f"SELECT count({q}) FROM {RECORDS}").fetchall()[0][0]
+        belief = TF_BELIEF**2 / (TF_BELIEF + total)
         con.execute(
             f"CREATE OR REPLACE TABLE {quote('tf_' + column)} AS SELECT {q} AS value, "
-            f"count(*)::DOUBLE / (SELECT count({q}) FROM {RECORDS}) AS tf FROM {RECORDS} WHERE {q} IS NOT NULL GROUP BY 1"
+            f"(count(*) + {belief * u}) / ({total + belief}) AS tf FROM {RECORDS} WHERE {q} IS NOT NULL GROUP BY 1"
         )
-    return columns
+    return list(columns)
 
 
 def total_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> float:
@@ -175,7 +184,7 @@ def fit(
     """Run EM; see the module's formula. Raises TrainingError where the result is no model."""
     m = [[level.m for level in c.levels] for c in comparisons]
     u = [[level.u for level in c.levels] for c in comparisons]
-    level_counts = _Counts(comparisons, candidates, sample, pairs_total)
+    level_counts = _Counts(comparisons, candidates, sample, pairs_total, ALPHA * (1 + FEW / rows))
     matches = max(rows * 0.05, 1.0)
     iterations = 0
     level_counts.update_u(u, None)
@@ -214,7 +223,8 @@ def _probability(
 class _Counts:
     """How many pairs are at a level, and how many could have been."""
 
-    def __init__(self, comparisons: Sequence[Comparison], candidates: Patterns, sample: Patterns, total: float) -> None:
+    def __init__(self, comparisons: Sequence[Comparison], candidates: Patterns, sample: Patterns, total: float, alpha: float) -> None:
+        self.alpha = alpha
         self.comparisons = comparisons
         self.index = {c.name: k for k, c in enumerate(comparisons)}
         self.candidates, self.sample, self.total = candidates, sample, total
@@ -260,7 +270,8 @@ class _Counts:
                 if not level.null:
                     at = float(weight[self.c_level[k][i]].sum())
                     base = float(weight[self.c_base[k][i]].sum())
-                    m[k][i] = (at + ALPHA * level.m) / (base + ALPHA)
+                    alpha = self.alpha * comparison.trust
+                    m[k][i] = (at + alpha * level.m) / (base + alpha)
 
     def update_u(self, u: list[list[float]], weight: Floats | None) -> None:
         for k, comparison in enumerate(self.comparisons):
@@ -270,7 +281,8 @@ class _Counts:
                     base = float(weight[self.c_base[k][i]].sum()) if weight is not None else 0.0
                     n_at, n_base = max(self.n_level[k][i] - at, 0.0), max(self.n_base[k][i] - base, 0.0)
                     n_at = min(n_at, n_base)
-                    u[k][i] = (n_at + BETA * level.u) / (n_base + BETA)
+                    beta = BETA_GIVEN if level.given else comparison.belief_u
+                    u[k][i] = max((n_at + beta * level.u) / (n_base + beta), LEAST_U * level.u)
 
     def support(self, weight: Floats) -> list[list[float]]:
         return [[float(weight[mask].sum()) for mask in row] for row in self.c_level]
