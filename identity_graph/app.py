@@ -5,7 +5,7 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager
 from ipaddress import ip_address
 from itertools import count
 
@@ -45,17 +45,21 @@ class CannotServe(Exception):
 @contextmanager
 def opened(to: Credentials, wanted: Rules | None = None) -> Generator[Services]:
     """The use cases on a database, whose schema is brought up to date first."""
-    with ExitStack() as stack:
-        graph = Graph.connect(to)
-        stack.callback(graph.close)
+    with closing(Graph.connect(to)) as graph:
         graph.migrate(now())
-        rules = active_rules(graph, wanted, now())
-        readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        stack.callback(readers.shutdown)
-        submitter = Submitter(graph, rules)
-        stack.callback(submitter.close)
+        with composed(graph, active_rules(graph, wanted, now())) as services:
+            yield services
+
+
+@contextmanager
+def composed(graph: Graph, rules: Rules) -> Generator[Services]:
+    """The use cases on a graph. Leaving the block writes what still waits."""
+    with (
+        ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers,
+        closing(Submitter(graph, rules)) as writer,
+    ):
         lookup = Lookup(graph, rules, readers)
-        yield Services(graph, rules, submitter, lookup, Profiles(graph, rules, lookup, readers))
+        yield Services(graph, rules, writer, lookup, Profiles(graph, rules, lookup, readers))
 
 
 async def warm_up(services: Services) -> None:
