@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error, from_output, last_words
+from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error, from_output
 from identity_graph.neo4j_runtime.machine import java_command, java_environment, memory_for
 from identity_graph.neo4j_runtime.provision import provision, resolve_version
 from identity_graph.neo4j_runtime.server import data_version, stopped
@@ -167,14 +167,10 @@ def _run(
         text=True,
         errors="replace",
     )
-    (home / "logs" / f"{arguments[0]}.log").write_text(ran.stdout, "utf-8")
+    log = home / "logs" / f"{arguments[0]}.log"
+    log.write_text(ran.stdout, "utf-8")
     if ran.returncode != 0:
-        raise from_output(
-            ran.stdout,
-            RuntimeFailure(
-                "tool_failed",
-                f"Neo4j's {arguments[0]} failed: {last_words(ran.stdout)}",
-                f"See {home / 'logs' / arguments[0]}.log.",
-            ),
-        )
+        # What it wrote may hold identifiers, so it stays in the data directory.
+        otherwise = RuntimeFailure("tool_failed", f"Neo4j's {arguments[0]} failed.", f"See {log}.")
+        raise from_output(ran.stdout, otherwise)
     return ran.stdout

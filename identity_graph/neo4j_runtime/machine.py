@@ -98,9 +98,9 @@ def find_java(version: str) -> Java:
         executable = Path(chosen).expanduser() / "bin" / "java"
         feature = feature_version(executable)
         if feature is None:
-            raise RuntimeFailure("unsuitable_java", f"{executable} is not a Java that runs here.", advice)
+            raise RuntimeFailure("unsuitable_java", f"There is no Java that runs here at {executable}.", advice)
         if feature not in wanted:
-            raise RuntimeFailure("unsuitable_java", f"{executable} is Java {feature}.", advice)
+            raise RuntimeFailure("unsuitable_java", f"The Java at {executable} is {feature}.", advice)
         return Java(executable, feature)
     for executable in _candidates():
         feature = feature_version(executable)

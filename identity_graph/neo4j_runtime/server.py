@@ -90,9 +90,9 @@ def start(
 ) -> Connection:
     """Start the server of a data directory, or join the one that runs, and use it until this process ends.
 
-    Fetches Neo4j first if it is not in the cache. `version` is the one that wrote the data if left out;
-    `heap_mb`, `page_cache_mb` and `port` are chosen if left out and ignored when joining. With `keep` the server
-    stays when nobody uses it, until `stop`. Raises `RuntimeFailure` when it cannot run.
+    Fetches Neo4j first if it is not in the cache. `version` is the one that wrote the data if left out; `port` and
+    the sizes of heap and page cache are chosen if left out, and a server that runs keeps its sizes. With `keep` the
+    server stays when nobody uses it, until `stop`. Raises `RuntimeFailure` when it cannot run.
     """
     data_dir = data_dir.resolve()
     run = run_dir(data_dir)
@@ -103,12 +103,8 @@ def start(
             if not is_locked(run / "supervisor.lock"):
                 (run / "keep").unlink(missing_ok=True)
                 _launch(data_dir, version, heap_mb, page_cache_mb, port, progress)
-            elif version and (runs := read_state(run)["version"]) != resolve_version(version):
-                raise RuntimeFailure(
-                    "other_version",
-                    f"Neo4j {runs} runs on {data_dir}, not {resolve_version(version)}.",
-                    "Stop it first: `identity-graph neo4j stop`.",
-                )
+            else:
+                _refuse_other(data_dir, version, port)
             connection = _connect(data_dir, say)
             if keep:
                 (run / "keep").touch()
@@ -278,6 +274,18 @@ def _refuse_older(data_dir: Path, wanted: str) -> None:
         )
 
 
+def _refuse_other(data_dir: Path, version: str | None, port: int | None) -> None:
+    """What was asked for by name must be what runs; memory is a matter of speed only."""
+    state = read_state(data_dir / "run")
+    other_version = version and resolve_version(version) != state["version"]
+    if other_version or (port and port != state["port"]):
+        raise RuntimeFailure(
+            "runs_otherwise",
+            f"Neo4j {state['version']} runs on {data_dir} already, on port {state['port']}.",
+            "Stop it first by `identity-graph neo4j stop`, or ask for no other version or port.",
+        )
+
+
 def _numbers(version: str) -> list[int]:
     return [int(part) for part in version.split(".")]
 
@@ -364,7 +372,7 @@ def _explain(run: Path, state: dict[str, Any]) -> RuntimeFailure:
     else:
         otherwise = RuntimeFailure(
             "crash",
-            f"Neo4j {state['version']} ended while starting: {last_words(text)}",
+            f"Neo4j {state['version']} ended while starting, saying “{last_words(text)}”.",
             f"See {console} and {run.parent / 'neo4j' / 'logs' / 'debug.log'}.",
         )
     return from_output(text, otherwise)

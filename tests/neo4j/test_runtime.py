@@ -1,12 +1,284 @@
 """The embedded database keeps its promises whatever happens to the processes around it."""
 
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
 from neo4j import GraphDatabase
 
-from identity_graph.neo4j_runtime import Connection
+from identity_graph import neo4j_runtime
+from identity_graph.neo4j_runtime import Connection, RuntimeFailure
+
+Options = dict[str, Any]
+
+# Another command that uses the database until its standard input ends.
+CLIENT = """
+import json, sys
+from pathlib import Path
+from identity_graph import neo4j_runtime
+options = json.loads(sys.argv[2])
+with neo4j_runtime.running(Path(sys.argv[1]), **options, progress=False) as connection:
+    print(connection.uri, flush=True)
+    sys.stdin.read()
+"""
+
+
+def query(connection: Connection, text: str, **parameters: Any) -> list[list[Any]]:
+    auth = (connection.user, connection.password)
+    with GraphDatabase.driver(connection.uri, auth=auth) as driver, driver.session() as session:
+        return session.execute_write(lambda transaction: transaction.run(text, parameters).values())
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+def supervisor_of(data_dir: Path) -> int:
+    return json.loads((data_dir / "run" / "state.json").read_text())["supervisor"]
+
+
+@contextmanager
+def client(data_dir: Path, options: Options) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """Another command, and the address that it was given."""
+    command = [sys.executable, "-c", CLIENT, str(data_dir), json.dumps(options)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    folder = tmp_path_factory.mktemp("runtime") / "with space"
+    yield folder
+    neo4j_runtime.stop(folder)
 
 
 def test_the_run_has_a_server_of_the_version_asked_for(neo4j_connection: Connection) -> None:
-    auth = (neo4j_connection.user, neo4j_connection.password)
-    with GraphDatabase.driver(neo4j_connection.uri, auth=auth) as driver:
-        records, _, _ = driver.execute_query("RETURN 1 AS one")
-    assert records[0]["one"] == 1
+    [[versions]] = query(
+        neo4j_connection, "CALL dbms.components() YIELD name, versions WHERE name = 'Neo4j Kernel' RETURN versions"
+    )
+    wanted = neo4j_runtime.resolve_version(os.environ.get("IDENTITY_GRAPH_TEST_NEO4J_VERSION"))
+    assert versions == [wanted]
+
+
+def test_commands_share_one_server_which_ends_with_the_last(data_dir: Path, small: Options) -> None:
+    with neo4j_runtime.running(data_dir, **small) as mine:
+        found = neo4j_runtime.status(data_dir)
+        assert (found.running, found.uri, found.in_use, found.keep) == (True, mine.uri, True, False)
+        assert found.pid
+        java = psutil.Process(found.pid)
+        with client(data_dir, small) as (other, address):
+            assert address == mine.uri
+            with neo4j_runtime.running(data_dir) as again:
+                assert again == mine
+            with pytest.raises(RuntimeFailure) as refused:
+                neo4j_runtime.start(data_dir, port=1, progress=False)
+            assert refused.value.code == "runs_otherwise"
+            other.communicate("")
+        assert query(mine, "RETURN 1") == [[1]]
+    eventually(lambda: not neo4j_runtime.status(data_dir).running)
+    assert not java.is_running()
+
+
+def test_only_this_machine_and_this_user_can_reach_it(data_dir: Path, small: Options) -> None:
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        java = psutil.Process(neo4j_runtime.status(data_dir).pid)
+        listening = {c.laddr.ip for c in java.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+        assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+        assert stat.S_IMODE((data_dir / "password").stat().st_mode) == 0o600
+        shown = " ".join([repr(connection), *java.cmdline(), *java.environ().values()])
+        assert connection.password not in shown
+        assert len(connection.password) >= 32
+
+
+def test_a_killed_command_leaves_nothing_behind(data_dir: Path, small: Options) -> None:
+    with client(data_dir, small) as (process, _):
+        pids = [neo4j_runtime.status(data_dir).pid, supervisor_of(data_dir)]
+        process.kill()
+    eventually(lambda: not any(map(psutil.pid_exists, pids)))
+    assert not neo4j_runtime.status(data_dir).running
+
+
+def test_a_killed_supervisor_takes_the_server_with_it(data_dir: Path, small: Options) -> None:
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        query(connection, "CREATE (:Survivor {of: 'supervisor'})")
+        java = neo4j_runtime.status(data_dir).pid
+        os.kill(supervisor_of(data_dir), signal.SIGKILL)
+        if sys.platform == "linux":
+            # Elsewhere there is no parent-death signal, and the next start ends it.
+            eventually(lambda: not psutil.pid_exists(java))
+        with neo4j_runtime.running(data_dir, **small) as anew:
+            assert not psutil.pid_exists(java)
+            assert query(anew, "MATCH (s:Survivor {of: 'supervisor'}) RETURN count(s)") == [[1]]
+
+
+def test_a_killed_server_comes_back_with_all_its_data(data_dir: Path, small: Options) -> None:
+    """The driver's own retries bridge the gap: the same connection goes on."""
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        auth = (connection.user, connection.password)
+        with GraphDatabase.driver(connection.uri, auth=auth, max_transaction_retry_time=300) as driver:
+            for number in range(30):
+                if number == 15:
+                    os.kill(neo4j_runtime.status(data_dir).pid, signal.SIGKILL)
+                driver.execute_query("MERGE (:Written {number: $number})", number=number)
+            records = driver.execute_query("MATCH (w:Written) RETURN collect(w.number) AS numbers").records
+        assert sorted(records[0]["numbers"]) == list(range(30))
+        assert neo4j_runtime.status(data_dir).restarts == 1
+
+
+def test_a_kept_server_outlives_its_users_until_it_is_stopped(data_dir: Path, small: Options) -> None:
+    keeping = CLIENT.replace("with neo4j_runtime.running", "if neo4j_runtime.start").replace(
+        "progress=False) as connection:", "progress=False, keep=True):"
+    )
+    keeping = keeping[: keeping.index("    print")] + "    pass"
+    subprocess.run([sys.executable, "-c", keeping, str(data_dir), json.dumps(small)], check=True)
+    found = neo4j_runtime.status(data_dir)
+    assert (found.running, found.keep, found.in_use) == (True, True, False)
+    with neo4j_runtime.running(data_dir) as connection:
+        query(connection, "MERGE (:Kept)")
+    assert neo4j_runtime.status(data_dir).pid == found.pid
+
+    # Maintenance needs it to itself and brings it back as it was.
+    neo4j_runtime.check(data_dir, progress=False)
+    again = neo4j_runtime.status(data_dir)
+    assert (again.running, again.keep, again.heap_mb) == (True, True, small["heap_mb"])
+
+    neo4j_runtime.stop(data_dir)
+    assert not neo4j_runtime.status(data_dir).running
+    neo4j_runtime.stop(data_dir)
+
+
+def test_a_dump_restores_what_was_there(data_dir: Path, small: Options, tmp_path: Path) -> None:
+    file = tmp_path / "backup.dump"
+    count = "MATCH (d:Dumped) RETURN count(d)"
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        query(connection, "UNWIND range(1, 100) AS number CREATE (:Dumped {number: number})")
+        with client(data_dir, small), pytest.raises(RuntimeFailure) as refused:
+            neo4j_runtime.dump(data_dir, file, progress=False)
+        assert refused.value.code == "in_use"
+        assert query(connection, count) == [[100]]
+    neo4j_runtime.dump(data_dir, file, progress=False)
+
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        query(connection, "MATCH (d:Dumped) WHERE d.number > 50 DELETE d")
+    noise = tmp_path / "noise.dump"
+    noise.write_bytes(os.urandom(10_000))
+    for wrong, code in ((noise, "not_a_dump"), (tmp_path / "none.dump", "no_file")):
+        with pytest.raises(RuntimeFailure) as refused:
+            neo4j_runtime.load(data_dir, wrong, progress=False)
+        assert refused.value.code == code
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        assert query(connection, count) == [[50]]
+
+    neo4j_runtime.load(data_dir, file, progress=False)
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        assert query(connection, count) == [[100]]
+
+
+def test_bulk_import_fills_the_graph_and_a_failed_one_leaves_it_empty(
+    data_dir: Path, small: Options, tmp_path: Path
+) -> None:
+    people, knows = tmp_path / "people.csv", tmp_path / "knows.csv"
+    people.write_text(
+        'key:ID(Person),name,tags:string[],seen:datetime\n1,"Ann ""A"", Lee",a\x1fb,2026-01-02T03:04:05Z\n2,"",,\n'
+    )
+    knows.write_text(":START_ID(Person),:END_ID(Person),weight:double\n1,2,0.5\n")
+    files = ([("Person:Known", [people])], [("KNOWS", [knows])])
+    report = neo4j_runtime.bulk_import(data_dir, *files, version=small["version"], progress=False)
+    assert (report.nodes, report.relationships, report.properties) == (2, 1, 7)
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        found = query(
+            connection,
+            "MATCH (a:Person:Known)-[k:KNOWS]->(b) "
+            "RETURN a.name, a.tags, toString(a.seen), k.weight, b.name, b.tags, b:Person AND b:Known",
+        )
+    assert found == [['Ann "A", Lee', ["a", "b"], "2026-01-02T03:04:05Z", 0.5, "", None, True]]
+
+    knows.write_text(":START_ID(Person),:END_ID(Person),weight:double\n1,3,0.5\n")
+    with pytest.raises(RuntimeFailure) as failed:
+        neo4j_runtime.bulk_import(data_dir, *files, version=small["version"], progress=False)
+    assert failed.value.code == "tool_failed"
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        assert query(connection, "MATCH (n) RETURN count(n)") == [[0]]
+
+
+def test_a_taken_port_and_taken_files_are_named(data_dir: Path, small: Options, tmp_path: Path) -> None:
+    neo4j_runtime.stop(data_dir)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RuntimeFailure) as failed:
+        neo4j_runtime.start(data_dir, **small, port=taken.getsockname()[1], progress=False)
+    assert failed.value.code == "port_taken"
+
+    # Another program's server on the same files, here one that reached them by another way.
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "neo4j").symlink_to(data_dir / "neo4j")
+    with neo4j_runtime.running(data_dir, **small), pytest.raises(RuntimeFailure) as failed:
+        neo4j_runtime.start(other, **small, progress=False)
+    assert failed.value.code == "data_in_use"
+    assert not neo4j_runtime.status(other).running
+
+
+def test_an_older_version_does_not_touch_newer_data(tmp_path: Path, small: Options) -> None:
+    (tmp_path / "version").write_text("2999.01.0")
+    with pytest.raises(RuntimeFailure) as failed:
+        neo4j_runtime.start(tmp_path, **small, progress=False)
+    assert failed.value.code == "newer_data"
+    assert not (tmp_path / "neo4j").exists()
+
+
+def test_a_java_that_cannot_start_is_explained(tmp_path: Path, small: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every failure is a sentence with advice, also those that come from within Java."""
+    java = tmp_path / "jdk" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    monkeypatch.setenv("IDENTITY_GRAPH_JAVA_HOME", str(tmp_path / "jdk"))
+
+    def fails(version: str, body: str) -> RuntimeFailure:
+        java.write_text(
+            f'#!/bin/sh\nif [ "$1" = -version ]; then echo \'openjdk version "{version}"\' >&2; exit; fi\n{body}\n'
+        )
+        java.chmod(0o755)
+        with pytest.raises(RuntimeFailure) as failed:
+            neo4j_runtime.start(tmp_path / "data", **small, progress=False)
+        assert re.fullmatch(r"[A-Z].*\.", failed.value.args[0])
+        assert re.fullmatch(r"[A-Z].*\.", failed.value.advice)
+        return failed.value
+
+    assert fails("11.0.2", "exit 1").code == "unsuitable_java"
+    assert fails("1.8.0", "exit 1").code == "unsuitable_java"
+    assert fails("21.0.2", "kill -9 $$").code == "too_little_memory"
+    assert (
+        fails("21.0.2", "echo 'Could not reserve enough space for 999KB object heap'; exit 1").code
+        == "too_little_memory"
+    )
+    assert fails("21.0.2", "echo 'java.io.IOException: No space left on device'; exit 1").code == "disk_full"
+    crash = fails("21.0.2", "echo one; echo 'ERROR Failed to start: the dog ate it'; exit 3")
+    assert crash.code == "crash"
+    assert "the dog ate it" in str(crash)
+    java.write_text("no program")
+    with pytest.raises(RuntimeFailure, match="no Java that runs here"):
+        neo4j_runtime.start(tmp_path / "data", **small, progress=False)
+
+
+def test_too_little_memory_is_seen_before_java_starts(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeFailure) as failed:
+        neo4j_runtime.start(tmp_path, heap_mb=10_000_000, progress=False)
+    assert failed.value.code == "too_little_memory"
