@@ -38,7 +38,7 @@ class Plan:
 
     producers: tuple[Producer, ...]
     notes: tuple[str, ...]
-    date_orders: Mapping[str, bool]
+    day_first: Mapping[str, bool]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -156,8 +156,8 @@ def _check_ids(con: duckdb.DuckDBPyConnection, found: FieldMap) -> None:
         )
 
 
-def make_plan(con: duckdb.DuckDBPyConnection, fields: FieldMap) -> Plan:
-    """Decide how each column of `raw` is normalised; date orders are read from the values."""
+def make_plan(fields: FieldMap, order_of: Callable[[str], n.DateOrder]) -> Plan:
+    """Decide how each raw column is normalised. `order_of` tells how a column's all-digit dates are to be read."""
     have = dict(fields.fields)
     producers: list[Producer] = []
     notes: list[str] = []
@@ -172,7 +172,7 @@ def make_plan(con: duckdb.DuckDBPyConnection, fields: FieldMap) -> Plan:
         if len(columns("dob")) == 3:
             producers.append(Producer(columns("dob"), ("dob",), lambda y, m, d: (n.date_from_parts(y, m, d),)))
         else:
-            order = _order(con, column)
+            order = order_of(column)
             orders[column] = order.day_first
             if order.ambiguous:
                 read = "day first" if order.day_first else "month first"
@@ -197,7 +197,8 @@ def make_plan(con: duckdb.DuckDBPyConnection, fields: FieldMap) -> Plan:
         producers.append(_address_producer(columns))
     for role in TEXT_ROLES:
         if columns(role):
-            producers.append(_single(columns(role), f"text_{role}", n.ascii_words))
+            function = n.organisation if role in ("organisation", "employer") else n.ascii_words
+            producers.append(_single(columns(role), f"text_{role}", function))
     if columns("address_2"):
         producers.append(_single(columns("address_2"), "text_address_2", n.ascii_words))
     for role in have:
@@ -308,7 +309,8 @@ def _join(values: Sequence[str | None]) -> str | None:
     return " ".join(v for v in values if n.clean(v) is not None) or None  # type: ignore[misc]
 
 
-def _order(con: duckdb.DuckDBPyConnection, column: str) -> n.DateOrder:
+def date_order_in(con: duckdb.DuckDBPyConnection, column: str) -> n.DateOrder:
+    """How the all-digit dates of a column of `raw` are to be read, from those that can be read one way only."""
     rows = con.sql(
         f"SELECT {quote(column)}, count(*) FROM raw WHERE {quote(column)} IS NOT NULL "
         f"AND length({quote(column)}) <= 10 AND {quote(column)} NOT LIKE '____-%' GROUP BY 1 LIMIT 200000"
@@ -319,7 +321,10 @@ def _order(con: duckdb.DuckDBPyConnection, column: str) -> n.DateOrder:
 def normalise_table(
     con: duckdb.DuckDBPyConnection, fields: FieldMap, plan: Plan, progress: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Fill table `records`: `rid`, `record_id`, `source`, and the plan's columns; one row for each row of `raw`."""
+    """Fill table `records`: `rid`, `record_id`, `source`, and the plan's columns; one row for each row of `raw`.
+
+    `rid` counts records in the order of their ids, so that what follows does not depend on the order of the file.
+    """
     joins: list[str] = []
     selected: list[str] = []
     for index, producer in enumerate(plan.producers):
@@ -345,8 +350,9 @@ def normalise_table(
     record_id = f"raw.{quote(fields.id)}" if fields.id else "CAST(raw.rid + 1 AS VARCHAR)"
     source = f"coalesce(raw.{quote(fields.source)}, '')" if fields.source else "''"
     con.execute(
-        f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT raw.rid, {record_id} AS record_id, {source} AS source, "
-        f"{', '.join(selected)} FROM raw {' '.join(joins)} ORDER BY raw.rid"
+        f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT row_number() OVER (ORDER BY {source}, {record_id}, raw.rid) - 1 "
+        f"AS rid, {record_id} AS record_id, {source} AS source, {', '.join(selected)} FROM raw {' '.join(joins)} "
+        "ORDER BY rid"
     )
     for index in range(len(plan.producers)):
         con.execute(f"DROP TABLE norm_{index}")

@@ -10,8 +10,9 @@ in which every pair is above the threshold need no such work, and most are of th
 order, which is the order of record ids, so the input's order is of no consequence.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,16 @@ SAMPLE = 24  # cross pairs looked at before two clusters are united
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Weigh = Callable[[int, int], float]
+
+
+class Weigh(Protocol):
+    """Scores pairs on demand."""
+
+    def load(self, rids: Ints) -> None:
+        """Called once, before any pair is asked for, with all records that may be asked for."""
+        ...
+
+    def __call__(self, i: int, j: int) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,8 @@ def cluster(
         whole[component[left[clash]]] = False
     doubtful = ~whole & (sizes > 1)
     inside = doubtful[component[left]] & (component[left] == component[right])
+    if weigh is not None:
+        weigh.load(np.flatnonzero(doubtful[component]))
     refused = clashes = 0
     order = np.lexsort((right[inside], left[inside], component[left[inside]]))
     lefts, rights, weights = left[inside][order], right[inside][order], weight[inside][order]

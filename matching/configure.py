@@ -134,7 +134,7 @@ Condition = Mapping[str, frozenset[str]]
 
 
 def _null(*columns: str) -> Level:
-    return Level("missing", " OR ".join(f"{c}_l IS NULL OR {c}_r IS NULL" for c in columns), null=True)
+    return Level("missing", " OR ".join(f"{quote(c + s)} IS NULL" for c in columns for s in ("_l", "_r")), null=True)
 
 
 def _else(m: float, u: float, label: str = "different") -> Level:
@@ -456,17 +456,19 @@ def _texts(p: Profile) -> list[Comparison]:
     out: list[Comparison] = []
     for column in p.filled:
         if column.startswith("text_") and p.has(column, least=0.02):
-            left, right = f"{column}_l", f"{column}_r"
+            left, right = f"{quote(column + '_l')}", f"{quote(column + '_r')}"
+            telling = column == "text_organisation"
             out.append(
                 Comparison(
                     column.removeprefix("text_"),
                     (
                         _null(column),
-                        Level("same", f"{left} = {right}", 0.6, 0.02, tf=column),
-                        Level("alike", f"{JW}({left}, {right}) >= 0.88", 0.15, 0.02),
-                        _else(0.25, 0.96),
+                        Level("same", f"{left} = {right}", 0.6, 0.002 if telling else 0.02, tf=column),
+                        Level("alike", f"{JW}({left}, {right}) >= 0.84", 0.2, 0.004 if telling else 0.02),
+                        _else(0.2, 0.96),
                     ),
-                    "text as it is written",
+                    "text as it is written" if not telling else "name of an organisation, in any order of words",
+                    belief_u=5000 if telling else 300,
                 )
             )
     return out
@@ -599,9 +601,8 @@ def _count(con: duckdb.DuckDBPyConnection, atoms: tuple[Atom, ...], cap: int, li
     return Rule(atoms, int(pairs), int(dropped))
 
 
-def write_keys(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], cap: int, link_type: LinkType) -> list[str]:
+def write_keys(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], cap: int) -> list[str]:
     """Add `bk_i` columns to `records`; gives the blocking rules in Splink's SQL."""
-    del link_type
     columns: list[str] = []
     for i, rule in enumerate(rules):
         key = ", ".join(a.sql for a in rule.atoms)

@@ -43,6 +43,8 @@ _STREET_WORDS = {
 _STREET_ENDS = frozenset(
     "st ave rd dr ln ct pl blvd cres cl tce cct sq hwy pkwy pde gr way walk mews row".split()
 )
+_COMPASS = frozenset("n s e w ne nw se sw".split())
+_LEGAL_FORMS = frozenset("inc ltd llc plc gmbh ag sa srl bv nv co corp corporation company limited the".split())
 _UNIT = re.compile(r"\b(suite|ste|apt|appt|apartment|unit|flat|bldg|bld|building|floor|fl|room|penthouse)\b[ .#]*[\w-]*")
 _MONTHS = {name: i for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _NICKNAMES = NickNamer()
@@ -162,6 +164,12 @@ def full_name(value: str | None) -> Name:
     return Name(first, middle, last, suffix or generation(parsed.suffix))
 
 
+def organisation(value: str | None) -> str | None:
+    """The words of an organisation's name in alphabetical order, without legal forms."""
+    words = (ascii_words(value) or "").split()
+    return " ".join(sorted(w for w in words if w not in _LEGAL_FORMS)) or None
+
+
 def gender(value: str | None) -> str | None:
     """f or m, else None."""
     text = ascii_words(value) or ""
@@ -256,8 +264,12 @@ def street_line(value: str | None) -> Address:
     words = [_STREET_WORDS.get(w, re.sub(r"strasse$|str$", "st", w) if len(w) > 6 else w) for w in words]
     number = next((w for w in words if w[0].isdigit()), None)
     if number is not None:
-        words.remove(number)
+        at = words.index(number)
+        # What stands before the number names a building; but "straße 12" has the number behind.
+        words = words[at + 1 :] if at and any(w in _STREET_ENDS for w in words[at + 1 :]) else words[:at] + words[at + 1 :]
         number = re.sub(r"^0+", "", number) or None
+    if len(words) > 2 and words[0] in _COMPASS:
+        words = words[1:]
     ends = [i for i, w in enumerate(words) if w in _STREET_ENDS and i > 0]
     if ends and len(words) > ends[0] + 1:
         words = words[: ends[0] + 1]

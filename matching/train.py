@@ -17,12 +17,13 @@ With few matches α lets the priors carry; with many the data speak. Fellegi and
 Winkler (1988) for EM.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from matching.batch import RECORDS, quote
 from matching.configure import Comparison, Level
@@ -46,13 +47,15 @@ class Patterns:
     """Pairs grouped by their levels. `gamma[i, c]`: index of the level of comparison c, -1 for null.
 
     `bits[i]`: -Σ log2(term frequency) over the exact levels with term frequencies, rounded. `count[i]`: pairs.
-    `scale`: pairs that each counted pair stands for.
+    `scale`: pairs that each counted pair stands for. `known[i]`: 1 where the pairs are known to match, because they
+    share an identifier that only one person has.
     """
 
     gamma: npt.NDArray[np.int16]
     bits: Floats
     count: Floats
     scale: float
+    known: Floats
 
 
 @dataclass
@@ -84,17 +87,16 @@ def columns_used(comparisons: Sequence[Comparison], available: Sequence[str]) ->
     return [c for c in available if f"{c}_l" in text or f'"{c}_l"' in text]
 
 
-def write_pairs(con: duckdb.DuckDBPyConnection, rules: Sequence[str], link_type: LinkType) -> int:
+def write_pairs(con: duckdb.DuckDBPyConnection, rules: Sequence[str]) -> int:
     """Fill table `pairs` (rid_l < rid_r) with the union of the blocking rules; gives their number."""
-    across = " AND l.source <> r.source" if link_type == "link" else ""
     parts: list[str] = []
     for i, rule in enumerate(rules):
         earlier = "".join(f" AND NOT coalesce({other}, false)" for other in rules[:i])
         parts.append(
             f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON {rule} "
-            f"WHERE l.rid < r.rid{across}{earlier}"
+            f"WHERE l.rid < r.rid{earlier}"
         )
-    con.execute(f"CREATE OR REPLACE TABLE pairs AS {' UNION ALL '.join(parts)}")
+    con.execute(f"CREATE OR REPLACE TABLE pairs AS {' UNION ALL '.join(parts) or 'SELECT 0 AS rid_l, 0 AS rid_r WHERE false'}")
     return con.sql("SELECT count(*) FROM pairs").fetchall()[0][0]
 
 
@@ -116,6 +118,23 @@ def write_term_frequencies(con: duckdb.DuckDBPyConnection, comparisons: Sequence
     return list(columns)
 
 
+def read_term_frequencies(
+    con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison]
+) -> dict[str, dict[str, float]]:
+    """What `write_term_frequencies` wrote, by column and value."""
+    columns = dict.fromkeys(level.tf for c in comparisons for level in c.levels if level.tf)
+    return {c: dict(con.execute(f"SELECT value, tf FROM {quote('tf_' + c)}").fetchall()) for c in columns}
+
+
+def restore_term_frequencies(con: duckdb.DuckDBPyConnection, saved: Mapping[str, Mapping[str, float]]) -> None:
+    """Tables `tf_<column>` as they were in training."""
+    for column, shares in saved.items():
+        table = pa.table({"value": list(shares), "tf": list(shares.values())})
+        con.register("saved_tf", table)
+        con.execute(f"CREATE OR REPLACE TABLE {quote('tf_' + column)} AS SELECT * FROM saved_tf")
+        con.unregister("saved_tf")
+
+
 def total_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> float:
     """All pairs that could match."""
     sizes = [row[0] for row in con.sql(f"SELECT count(*)::DOUBLE FROM {RECORDS} GROUP BY source").fetchall()]
@@ -126,10 +145,14 @@ def total_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> float:
 
 
 def patterns(
-    con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison], available: Sequence[str], pairs: str, scale: float
+    con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison], available: Sequence[str], pairs: str,
+    scale: float, unique: Sequence[str] = (),
 ) -> Patterns:
-    """Group the pairs of a table (columns rid_l, rid_r) by their levels."""
-    used = columns_used(comparisons, available)
+    """Group the pairs of a table (columns rid_l, rid_r) by their levels.
+
+    `unique`: identifier columns that only one person has; pairs that share one are known matches.
+    """
+    used = list(dict.fromkeys([*columns_used(comparisons, available), *unique]))
     tf_terms: list[str] = []
     tf_columns: list[str] = []
     outer: list[str] = []
@@ -139,25 +162,26 @@ def patterns(
             if level.tf:
                 tf_columns.append(level.tf)
                 tf_terms.append(
-                    f"CASE WHEN g{k} = {index} THEN -log2(greatest(tf_{level.tf}_l, tf_{level.tf}_r)) ELSE 0 END"
+                    f"CASE WHEN g{k} = {index} THEN -log2(greatest({quote(f'tf_{level.tf}_l')}, {quote(f'tf_{level.tf}_r')})) ELSE 0 END"
                 )
     tf_columns = list(dict.fromkeys(tf_columns))
-    with_tf = "SELECT rec.*" + "".join(f", {quote('tf_' + c)}.tf AS tf_{c}" for c in tf_columns) + f" FROM {RECORDS} rec"
+    with_tf = "SELECT rec.*" + "".join(f", {quote('tf_' + c)}.tf AS {quote(f'tf_{c}')}" for c in tf_columns) + f" FROM {RECORDS} rec"
     with_tf += "".join(f" LEFT JOIN {quote('tf_' + c)} ON rec.{quote(c)} = {quote('tf_' + c)}.value" for c in tf_columns)
     con.execute(f"CREATE OR REPLACE TEMP TABLE with_tf AS {with_tf}")
     sides = ", ".join(
         f"{side}.{quote(c)} AS {quote(f'{c}_{side}')}" for c in (*used, *(f"tf_{c}" for c in tf_columns)) for side in "lr"
     )
     gammas = ", ".join(f"g{k}" for k in range(len(comparisons)))
+    known = " OR ".join(f"coalesce({quote(c + '_l')} = {quote(c + '_r')}, false)" for c in unique) or "false"
     bits = "round(" + " + ".join(tf_terms) + ")" if tf_terms else "0"
     sql = f"""
         WITH p AS (SELECT {sides} FROM {pairs} c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
-        v AS (SELECT {", ".join(outer)}, {", ".join(f"tf_{c}_{s}" for c in tf_columns for s in "lr") or "0 AS z"} FROM p)
-        SELECT {gammas}, {bits} AS bits, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
+        v AS (SELECT {", ".join(outer)}, {known} AS known{"".join(f", {quote(f'tf_{c}_{s}')}" for c in tf_columns for s in "lr")} FROM p)
+        SELECT {gammas}, {bits} AS bits, known, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
     """
     found = con.execute(sql).fetchnumpy()
     gamma = np.column_stack([np.asarray(found[f"g{k}"]) for k in range(len(comparisons))]).astype(np.int16)
-    return Patterns(gamma, np.asarray(found["bits"], dtype=float), np.asarray(found["n"], dtype=float), scale)
+    return Patterns(gamma, np.asarray(found["bits"], dtype=float), np.asarray(found["n"], dtype=float), scale, np.asarray(found["known"], dtype=float))
 
 
 def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, bool]:
@@ -178,37 +202,64 @@ def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, 
     return f"SELECT least(a, b) AS rid_l, greatest(a, b) AS rid_r FROM ({drawn}) WHERE a <> b", False
 
 
+def random_sample(
+    con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison], available: Sequence[str],
+    rows: int, wanted: int, total: float, link_type: LinkType,
+) -> Patterns:  # fmt: skip
+    """Levels of `wanted` random pairs, or of all pairs where there are no more."""
+    sql, complete = random_pairs_sql(rows, wanted, link_type)
+    con.execute(f"CREATE OR REPLACE TABLE sampled AS {sql}")
+    found = patterns(con, comparisons, available, "sampled", 1.0)
+    drawn = float(found.count.sum())
+    return found if complete or not drawn else replace(found, scale=total / drawn)
+
+
 def fit(
     comparisons: Sequence[Comparison], candidates: Patterns, sample: Patterns, pairs_total: float, rows: int
 ) -> Trained:
-    """Run EM; see the module's formula. Raises TrainingError where the result is no model."""
-    m = [[level.m for level in c.levels] for c in comparisons]
-    u = [[level.u for level in c.levels] for c in comparisons]
-    level_counts = _Counts(comparisons, candidates, sample, pairs_total, ALPHA * (1 + FEW / rows))
-    matches = max(rows * 0.05, 1.0)
-    iterations = 0
-    level_counts.update_u(u, None)
-    for iterations in range(1, MAX_ITERATIONS + 1):  # noqa: B007
-        prior = matches / pairs_total
-        probability = _probability(comparisons, candidates, m, u, prior)
-        weight = probability * candidates.count * candidates.scale
-        before = [list(row) for row in m]
-        matches = max(float(weight.sum()), 1.0)
-        level_counts.update_m(m, weight)
-        level_counts.update_u(u, weight)
-        change = max(abs(a - b) for x, y in zip(before, m, strict=True) for a, b in zip(x, y, strict=True))
-        if change < 1e-5:
-            break
-    support = level_counts.support(_probability(comparisons, candidates, m, u, matches / pairs_total) * candidates.count * candidates.scale)
-    trained = Trained(m, u, min(matches / pairs_total, 0.5), matches, pairs_total, iterations, support=support)
+    """Run EM from two starts; see the module's formula. Raises TrainingError where the result is no model."""
+    counts = _Counts(comparisons, candidates, sample, pairs_total, ALPHA * (1 + FEW / rows))
+    trained = _run(comparisons, counts, candidates, pairs_total, rows * 0.05)
+    other = _run(comparisons, counts, candidates, pairs_total, rows * 1.0)
+    apart = [
+        f"{c.name} {lv.label!r}"
+        for k, c in enumerate(comparisons)
+        for i, lv in enumerate(c.levels)
+        if not lv.null and abs(np.log2(trained.m[k][i] / other.m[k][i])) > 1
+    ]
+    if apart:
+        trained.warnings.append(f"two runs of EM from different starts disagree by more than a bit on {', '.join(apart)}")
     _keep_order(comparisons, trained)
     _check(comparisons, trained)
     return trained
 
 
-def _probability(
+def _run(
+    comparisons: Sequence[Comparison], counts: "_Counts", candidates: Patterns, pairs_total: float, matches: float
+) -> Trained:
+    m = [[level.m for level in c.levels] for c in comparisons]
+    u = [[level.u for level in c.levels] for c in comparisons]
+    matches = min(max(matches, 1.0), pairs_total / 2)
+    size = candidates.count * candidates.scale
+    counts.update_u(u, None)
+    iterations = 0
+    weight = np.zeros(len(size))
+    while iterations < MAX_ITERATIONS:
+        iterations += 1
+        weight = _probability(comparisons, candidates, m, u, matches / pairs_total) * size
+        before = [list(row) for row in m]
+        matches = min(max(float(weight.sum()), 1.0), pairs_total / 2)
+        counts.update_m(m, weight)
+        counts.update_u(u, weight)
+        if max(abs(a - b) for x, y in zip(before, m, strict=True) for a, b in zip(x, y, strict=True)) < 1e-5:
+            break
+    return Trained(m, u, matches / pairs_total, matches, pairs_total, iterations, support=counts.support(weight))
+
+
+def weights(
     comparisons: Sequence[Comparison], p: Patterns, m: list[list[float]], u: list[list[float]], prior: float
 ) -> Floats:
+    """Match weight of each pattern."""
     weight = p.bits + np.log2(prior / (1 - prior))
     for k, comparison in enumerate(comparisons):
         table = [
@@ -217,7 +268,14 @@ def _probability(
         ]
         table.append(0.0)  # index -1: the null level
         weight = weight + np.asarray(table)[p.gamma[:, k]]
-    return 1.0 / (1.0 + np.exp2(-np.clip(weight, -500, 500)))
+    return weight
+
+
+def _probability(
+    comparisons: Sequence[Comparison], p: Patterns, m: list[list[float]], u: list[list[float]], prior: float
+) -> Floats:
+    weight = weights(comparisons, p, m, u, prior)
+    return np.maximum(1.0 / (1.0 + np.exp2(-np.clip(weight, -500, 500))), p.known)
 
 
 class _Counts:

@@ -1,0 +1,345 @@
+"""From a file to clusters: the steps in order, with progress."""
+
+import datetime as dt
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from matching import batch, configure, predict, thresholds, train
+from matching.batch import RECORDS, Record, quote
+from matching.cluster import Clusters, cluster
+from matching.errors import InputError, ModelError, TrainingError
+from matching.fields import FieldMap, LinkType
+from matching.model import Model, new_version
+from matching.scorer import Scorer
+
+Progress = Callable[[str], None]
+UNIQUE_NAMESPACES = ("user_id", "crm_id")
+SAMPLE_PAIRS = 600_000  # random pairs from which u is estimated
+FLOOR = -5.0  # bits; pairs below are not kept
+MAX_TRAINING_PAIRS = 3_000_000
+FEW_WITHIN = 0.02  # of a source's records may seem doubled before it stops counting as de-duplicated
+
+
+def _quiet(_: str) -> None:
+    """Progress for nobody."""
+
+
+@dataclass
+class Prepared:
+    """A normalised table `records` in `con`, and how it came about."""
+
+    con: duckdb.DuckDBPyConnection
+    fields: FieldMap
+    plan: batch.Plan
+    profile: configure.Profile
+    link_type: LinkType
+    fingerprint: str
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass
+class Outcome:
+    """Clusters of a run: `record_ids[i]` is in the cluster that `clusters.label[i]` names by its first record."""
+
+    model: Model
+    prepared: Prepared
+    record_ids: list[str]
+    sources: list[str]
+    clusters: Clusters
+    curve: list[thresholds.Point]
+    weights: npt.NDArray[np.float64]
+
+    @property
+    def cluster_ids(self) -> list[str]:
+        """For each record the id of its cluster: that of its first record."""
+        return [self.record_ids[i] for i in self.clusters.label]
+
+
+def connect(memory_gb: float = 2.0, threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory database that spills instead of growing."""
+    con = duckdb.connect(config={"memory_limit": f"{memory_gb}GB"})
+    con.execute("SET enable_progress_bar = false")
+    con.execute("SET preserve_insertion_order = false")
+    if threads:
+        con.execute(f"SET threads = {threads}")
+    return con
+
+
+def prepare(
+    con: duckdb.DuckDBPyConnection, paths: Sequence[Path], mapping: Path | Mapping[str, Any] | None = None,
+    model: Model | None = None, progress: Progress = _quiet,
+) -> Prepared:
+    """Read and normalise files. With a `model`, fields and dates are read as in its training.
+
+    Raises InputError where the files or the mapping cannot be used.
+    """  # fmt: skip
+    started = time.perf_counter()
+    progress("reading")
+    columns = batch.read_raw(con, paths)
+    rows = con.sql("SELECT count(*) FROM raw").fetchall()[0][0]
+    if rows == 0:
+        raise InputError(f"{paths[0].name} has a header but no records")
+    fields = batch.field_map(con, columns, mapping if model is None else model.fields.as_dict())
+    if model is None:
+        plan = batch.make_plan(fields, lambda column: batch.date_order_in(con, column))
+    else:
+        plan = model.plan
+    batch.normalise_table(con, fields, plan, progress)
+    con.execute("DROP TABLE raw")
+    found = configure.profile(con, plan.columns)
+    link_type: LinkType = fields.link_type or "dedupe"
+    if link_type == "link" and found.sources < 2:
+        raise InputError("link_type is link, but there is only one source; name the column that holds it as `source`")
+    prepared = Prepared(con, fields, plan, found, link_type, _fingerprint(con, plan.columns))
+    prepared.seconds["read and normalise"] = time.perf_counter() - started
+    return prepared
+
+
+def _fingerprint(con: duckdb.DuckDBPyConnection, columns: Iterable[str]) -> str:
+    """A hash of the normalised records, whatever their order."""
+    names = ", ".join(quote(c) for c in columns)
+    count, total = con.sql(f"SELECT count(*), sum(hash(record_id, source, {names})::HUGEINT) FROM {RECORDS}").fetchall()[0]
+    return hashlib.sha256(f"{count}:{total}".encode()).hexdigest()
+
+
+def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress: Progress = _quiet) -> Model:
+    """Train a model on prepared records.
+
+    `overrides`: keys of a Splink settings file; `comparisons` replace those of the same output column name,
+    `blocking_rules_to_generate_predictions` are added, `probability_two_random_records_match` replaces the estimate.
+    Raises TrainingError where the data cannot carry a model.
+    """
+    con, found = prepared.con, prepared.profile
+    clock = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        prepared.seconds[name] = time.perf_counter() - clock
+        clock = time.perf_counter()
+
+    comparisons = configure.comparisons(found)
+    if not comparisons:
+        raise TrainingError(
+            "no recognised column tells records apart: each is empty, or the same in every record. "
+            "Map columns that differ between people with `fields:` in a mapping file"
+        )
+    progress("choosing blocking rules")
+    rules = configure.blocking_rules(con, found, prepared.link_type)
+    if found.rows > 1 and not rules:
+        raise TrainingError(
+            "no blocking rule gives a pair to compare: values are all different, or shared by more than "
+            f"{configure.block_cap(found.rows)} records each"
+        )
+    cap = configure.block_cap(found.rows)
+    sql_rules = configure.write_keys(con, rules, cap)
+    extra = [_rule_sql(rule) for rule in (overrides or {}).get("blocking_rules_to_generate_predictions", [])]
+    across = " AND l.source <> r.source" if prepared.link_type == "link" else ""
+    sql_rules = [f"{rule}{across}" for rule in (*sql_rules, *extra)]
+    lap("choose blocking rules")
+    progress("comparing candidate pairs")
+    pairs = train.write_pairs(con, sql_rules)
+    train.write_term_frequencies(con, comparisons)
+    unique = [f"id_{ns}" for ns in UNIQUE_NAMESPACES if f"id_{ns}" in prepared.plan.columns]
+    taken = pairs
+    if pairs > MAX_TRAINING_PAIRS:
+        con.execute(
+            f"CREATE OR REPLACE TABLE training_pairs AS SELECT * FROM pairs "
+            f"WHERE hash(rid_l, rid_r) % {pairs} < {MAX_TRAINING_PAIRS}"
+        )
+        taken = con.sql("SELECT count(*) FROM training_pairs").fetchall()[0][0]
+    table = "training_pairs" if taken < pairs else "pairs"
+    candidates = train.patterns(con, comparisons, prepared.plan.columns, table, pairs / max(taken, 1), unique)
+    lap("compare candidate pairs")
+    progress("estimating u from random pairs")
+    total = train.total_pairs(con, prepared.link_type)
+    sample = train.random_sample(con, comparisons, prepared.plan.columns, found.rows, SAMPLE_PAIRS, total, prepared.link_type)
+    lap("compare random pairs")
+    progress("training by expectation maximisation")
+    trained = train.fit(comparisons, candidates, sample, max(total, 1.0), found.rows)
+    lap("expectation maximisation")
+    for name in ("pairs", "training_pairs", "sampled", "with_tf"):
+        con.execute(f"DROP TABLE IF EXISTS {name}")
+    settings = predict.settings_dict(_trained_comparisons(comparisons, trained), sql_rules, trained.prior)
+    _override(settings, overrides or {})
+    trained_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    chosen, curve = _expected(candidates, comparisons, trained, found.rows)
+    return Model(
+        version=new_version(prepared.fingerprint, trained_at),
+        settings=settings,
+        term_frequencies=train.read_term_frequencies(con, comparisons),
+        thresholds=chosen,
+        fields=prepared.fields,
+        day_first=prepared.plan.day_first,
+        rules=tuple(rules),
+        block_cap=cap,
+        exclusive_sources=(),
+        fingerprint=prepared.fingerprint,
+        trained_at=trained_at,
+        report={
+            "records": found.rows,
+            "sources": found.sources,
+            "link_type": prepared.link_type,
+            "pairs_possible": total,
+            "pairs_compared": pairs,
+            "matches_expected": trained.matches,
+            "iterations": trained.iterations,
+            "warnings": trained.warnings,
+            "notes": list(prepared.plan.notes),
+            "filled": dict(found.filled),
+            "distinct": dict(found.distinct),
+            "comparisons": [{"name": c.name, "why": c.why} for c in comparisons],
+            "rules": [{"rule": r.text, "pairs": r.pairs, "blocks_left_out": r.dropped} for r in rules],
+            "curve": [[p.weight, p.precision, p.recall, p.f1] for p in curve],
+            "seconds": {name: round(s, 2) for name, s in prepared.seconds.items()},
+        },
+    )
+
+
+def _expected(
+    candidates: train.Patterns, comparisons: Sequence[configure.Comparison], trained: train.Trained, rows: int
+) -> tuple[thresholds.Thresholds, list[thresholds.Point]]:
+    weight = train.weights(comparisons, candidates, trained.m, trained.u, trained.prior)
+    return thresholds.choose(weight, candidates.count * candidates.scale, trained.matches, rows)
+
+
+def _rule_sql(rule: object) -> str:
+    return str(cast("dict[str, Any]", rule)["blocking_rule"]) if isinstance(rule, dict) else str(rule)
+
+
+def _trained_comparisons(comparisons: Sequence[configure.Comparison], trained: train.Trained) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
+    for k, comparison in enumerate(comparisons):
+        described = comparison.as_splink()
+        for i, level in enumerate(described["comparison_levels"]):
+            if not level.get("is_null_level"):
+                level["m_probability"] = min(float(trained.m[k][i]), 1.0)
+                level["u_probability"] = min(float(trained.u[k][i]), 1.0)
+        out.append(described)
+    return out
+
+
+def _override(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    known = {"comparisons", "blocking_rules_to_generate_predictions", "probability_two_random_records_match"}
+    if unknown := set(overrides) - known:
+        raise InputError(f"settings: {sorted(unknown)[0]!r} cannot be overridden; expected one of {', '.join(sorted(known))}")
+    comparisons = cast("list[dict[str, Any]]", settings["comparisons"])
+    for given in cast("list[dict[str, Any]]", overrides.get("comparisons", [])):
+        name = given.get("output_column_name")
+        trained = [
+            "m_probability" in level and "u_probability" in level or level.get("is_null_level")
+            for level in given.get("comparison_levels", [])
+        ]
+        if not name or not trained or not all(trained):
+            raise InputError("settings: a comparison needs output_column_name, and m_probability and u_probability in each level")
+        comparisons[:] = [c for c in comparisons if c["output_column_name"] != name] + [given]
+    if "probability_two_random_records_match" in overrides:
+        settings["probability_two_random_records_match"] = float(overrides["probability_two_random_records_match"])
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """A settings file in Splink's own terms (JSON). Raises InputError."""
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path.name} is not a readable JSON settings file") from error
+    if not isinstance(loaded, dict):
+        raise InputError(f"{path.name} must hold a JSON object with Splink settings")
+    return cast("dict[str, Any]", loaded)
+
+
+def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outcome:
+    """Predict with Splink and cluster."""
+    con = prepared.con
+    started = time.perf_counter()
+    rows = prepared.profile.rows
+    if "bk_0" not in [c[0] for c in con.sql(f"DESCRIBE {RECORDS}").fetchall()]:
+        configure.write_keys(con, model.rules, model.block_cap)
+        train.restore_term_frequencies(con, model.term_frequencies)
+    progress("predicting")
+    predict.predict(con, predict.linker(con, model.settings), FLOOR)
+    edges = con.execute("SELECT rid_l, rid_r, match_weight FROM edges ORDER BY rid_l, rid_r").fetchnumpy()
+    left, right = np.asarray(edges["rid_l"], dtype=np.int64), np.asarray(edges["rid_r"], dtype=np.int64)
+    weight = np.asarray(edges["match_weight"], dtype=np.float64)
+    prepared.seconds["predict"] = time.perf_counter() - started
+    progress("clustering")
+    started = time.perf_counter()
+    ids = con.execute(f"SELECT record_id, source FROM {RECORDS} ORDER BY rid").fetchnumpy()
+    record_ids, sources = [str(v) for v in ids["record_id"]], [str(v) for v in ids["source"]]
+    exclusive = _exclusive(sources, left, right, weight, model.thresholds.auto, prepared.link_type)
+    weigh = _Weigh(con, model)
+    clusters = cluster(
+        left, right, weight, rows, model.thresholds.auto, model.thresholds.linkage, weigh, exclusive
+    )  # fmt: skip
+    prepared.seconds["cluster"] = time.perf_counter() - started
+    curve = [thresholds.Point(*p) for p in cast("list[list[float]]", model.report["curve"])]
+    return Outcome(model, prepared, record_ids, sources, clusters, curve, weight)
+
+
+def _exclusive(
+    sources: Sequence[str], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64],
+    weight: npt.NDArray[np.float64], auto: float, link_type: LinkType,
+) -> list[int] | None:  # fmt: skip
+    """For each record its source, where that source holds each person once; None if none does.
+
+    A source counts as such if it is linked, or if hardly any of its records find a partner within it although many
+    find one outside.
+    """
+    names, code = np.unique(np.asarray(sources), return_inverse=True)
+    if len(names) < 2 or link_type == "link_and_dedupe":
+        return None
+    if link_type == "link":
+        return code.tolist()
+    strong = weight >= auto
+    same = code[left] == code[right]
+    sizes = np.bincount(code, minlength=len(names))
+    within = np.bincount(code[left[strong & same]], minlength=len(names))
+    crossing = strong & ~same
+    outside = np.bincount(np.concatenate([code[left[crossing]], code[right[crossing]]]), minlength=len(names))
+    once = (within <= FEW_WITHIN * outside) & (outside > 0.05 * sizes)
+    return np.where(once[code], code, -1).tolist() if once.any() else None
+
+
+class _Weigh:
+    """Scores pairs that no blocking rule produced; records are fetched when the first of a group is asked for."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, model: Model) -> None:
+        self.con, self.scorer = con, Scorer(model.settings, model.term_frequencies)
+        self.columns = model.plan.columns
+        self.records: dict[int, Record] = {}
+
+    def load(self, rids: npt.NDArray[np.int64]) -> None:
+        if not len(rids):
+            return
+        self.con.register("wanted", {"rid": rids})
+        names = ", ".join(quote(c) for c in self.columns)
+        rows = self.con.execute(f"SELECT rid, {names} FROM {RECORDS} JOIN wanted USING (rid)").fetchall()
+        self.con.unregister("wanted")
+        self.records |= {row[0]: dict(zip(self.columns, row[1:], strict=True)) for row in rows}
+
+    def __call__(self, i: int, j: int) -> float:
+        return self.scorer.weight(self.records[i], self.records[j])
+
+
+def run(
+    paths: Sequence[Path], mapping: Path | Mapping[str, Any] | None = None, settings: Path | None = None,
+    model: Model | None = None, progress: Progress = _quiet, con: duckdb.DuckDBPyConnection | None = None,
+) -> Outcome:
+    """Train (unless a model is given) and cluster; one record is a cluster of its own.
+
+    Raises InputError, TrainingError or ModelError.
+    """  # fmt: skip
+    prepared = prepare(con or connect(), paths, mapping, model, progress)
+    if model is None:
+        model = fit(prepared, load_settings(settings) if settings else None, progress)
+    elif missing := set(model.plan.columns) - set(prepared.plan.columns):
+        raise ModelError(f"the model needs the fields {', '.join(sorted(missing))}, which this file lacks")
+    return apply(prepared, model, progress)
