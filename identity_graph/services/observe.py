@@ -13,7 +13,7 @@ one core of the database is idle otherwise.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -116,7 +116,7 @@ class Picture:
 
     def __init__(self) -> None:
         self.fresh: dict[str, Observation] = {}
-        self.stored: dict[str, Answer] = {}
+        self.stored: dict[str, tuple[str, Answer]] = {}
         self.identifiers: dict[Key, KnownIdentifier] = {}
         self.profiles: dict[str, KnownProfile] = {}
         self.joined = DisjointSets()
@@ -137,8 +137,9 @@ class Picture:
         for o in batch:
             if o.id not in stored:
                 self.fresh.setdefault(o.id, o)
-            elif stored[o.id][0] == o.digest:
-                self.stored[o.id] = _unpack(o.id, stored[o.id][1])
+            else:
+                digest, result = stored[o.id]
+                self.stored[o.id] = digest, _unpack(o.id, result)
 
     def _read_identifiers(self, tx: Transaction) -> None:
         keys = sorted({i.key for o in self.fresh.values() for i in o.identifiers})
@@ -201,10 +202,12 @@ class Picture:
     def answers_to(self, batch: Sequence[Observation], taken: Iterable[Answer]) -> list[Answer]:
         """One answer an observation, in order; a repeat inside the batch is a duplicate of its first."""
         answers = {answer.observation_id: answer for answer in taken}
-        return [self._answer(o, self.fresh.get(o.id), answers.get(o.id) or self.stored.get(o.id)) for o in batch]
+        return [self._answer(o, answers) for o in batch]
 
-    def _answer(self, o: Observation, first: Observation | None, answer: Answer | None) -> Answer:
-        if answer is None or (first is not None and first.digest != o.digest):
+    def _answer(self, o: Observation, taken: Mapping[str | None, Answer]) -> Answer:
+        first = self.fresh.get(o.id)
+        digest, answer = (first.digest, taken[o.id]) if first else self.stored[o.id]
+        if digest != o.digest:
             message = "this id was already used for an observation with other content; give each observation its own id"
             return Rejection(o.id, "ID_REUSED", message, ("id",))
         if first is None or first is o or not isinstance(answer, Accepted):
