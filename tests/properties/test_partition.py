@@ -192,6 +192,17 @@ def test_components_of_evidence_are_decided_independently(world: World) -> None:
     }
 
 
+@given(RULES, SAID, SAID)
+def test_later_observations_of_other_people_change_nothing(made: Rules, said: list[Said], others: list[Said]) -> None:
+    """The newest observation that comes first is the newest of its own component, not of the whole graph."""
+    theirs = [([(name, f"{value}-other") for name, value in names], at + 10, source) for names, at, source in others]
+    here, there = observed(said, made), observed(theirs, made, prefix="other")
+    one, other, both = (partition(gather(some), made) for some in (here, there, [*here, *there]))
+    assert both.profiles == one.profiles | other.profiles
+    assert dict(both.refused) == {**one.refused, **other.refused}
+    assert both.shared == one.shared | other.shared
+
+
 @given(RULES, SAID, named(VALUES, most=3), st.integers(0, 6))
 def test_new_evidence_leaves_the_components_that_it_does_not_touch(
     made: Rules, said: list[Said], names: list[tuple[str, str]], at: int
