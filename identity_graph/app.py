@@ -165,8 +165,18 @@ def serve(
         failure.append(error)
         server.should_exit = True
 
-    app = create_app(keys, services, lambda: ready(address(listening)), failed)
-    server = uvicorn.Server(
+    server = web_server(create_app(keys, services, lambda: ready(address(listening)), failed))
+    # uvicorn raises the signal that ended it once more, after all is closed; an ordered end is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _nothing)
+    server.run(sockets=[listening])
+    if failure:
+        raise failure[0]
+
+
+def web_server(app: FastAPI) -> uvicorn.Server:
+    """What runs the application on a socket that listens."""
+    return uvicorn.Server(
         uvicorn.Config(
             app,
             loop="uvloop",
@@ -179,12 +189,6 @@ def serve(
             timeout_graceful_shutdown=10,
         )
     )
-    # uvicorn raises the signal that ended it once more, after all is closed; an ordered end is no failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _nothing)
-    server.run(sockets=[listening])
-    if failure:
-        raise failure[0]
 
 
 def _nothing(_number: int, _frame: object) -> None:
