@@ -85,6 +85,7 @@ class NotReady(ApiError):
 
 
 INTERNAL = Rendering("INTERNAL", 500)
+NEVER_GIVEN_OUT = "X-Consistency-Token must be a consistencyToken that a write gave out"
 
 _TABLE: Mapping[type[Exception], Rendering] = {
     store.Unavailable: Rendering("UNAVAILABLE", 503, 1),
@@ -107,6 +108,8 @@ def render(error: Exception) -> tuple[Rendering, str]:
     rendering = _TABLE.get(type(error))
     if rendering:
         return rendering, _SENTENCES.get(type(error)) or str(error)
+    if isinstance(error, store.Refused) and "Bookmark" in str(error):
+        return BadInput.rendering, NEVER_GIVEN_OUT
     frames = "".join(traceback.format_tb(error.__traceback__))
     logger.error("unexpected %s\n%s", type(error).__name__, frames)
     return INTERNAL, "an unexpected error; the service's log tells where"
@@ -115,7 +118,10 @@ def render(error: Exception) -> tuple[Rendering, str]:
 def formatted(error: GraphQLError, code: str | None = None) -> tuple[dict[str, Any], Rendering]:
     """An entry of ``errors``, always with a code. ``code`` is for errors of the library itself: parsing, validation."""
     original = error.original_error
-    rendering, message = render(original) if original else (Rendering(code or "BAD_INPUT", 400), error.message)
+    if original is None or isinstance(original, GraphQLError):
+        rendering, message = Rendering(code or "BAD_INPUT", 400), error.message
+    else:
+        rendering, message = render(original)
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + "…"
     entry: dict[str, Any] = {"message": message}
@@ -128,5 +134,4 @@ def formatted(error: GraphQLError, code: str | None = None) -> tuple[dict[str, A
 
 
 def extensions(rendering: Rendering) -> dict[str, Any]:
-    found: dict[str, Any] = {"code": rendering.code, "retryable": rendering.retry_after is not None}
-    return found
+    return {"code": rendering.code, "retryable": rendering.retry_after is not None}

@@ -4,6 +4,7 @@ Documents run on the executor of graphql-core over the schema that Strawberry ma
 does not use (extensions, incremental delivery) and half of the time of a small query.
 """
 
+import base64
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -16,6 +17,8 @@ from identity_graph.api.context import Context
 from identity_graph.api.documents import Documents, InvalidDocument, Operation
 from identity_graph.api.endpoint import Answer, Endpoint, State, advice
 from identity_graph.api.errors import (
+    NEVER_GIVEN_OUT,
+    BadInput,
     NotAcceptable,
     NotSupported,
     Rendering,
@@ -127,8 +130,15 @@ def accepted(headers: Headers) -> bytes:
 
 
 def token_of(headers: Headers) -> str | None:
+    """The consistency token that a client sends with a read; what it holds is the database's affair."""
     token = headers.get(b"x-consistency-token")
-    return token.decode("latin-1") if token else None
+    if not token:
+        return None
+    try:
+        base64.b64decode(token, b"-_", validate=True).decode()
+    except ValueError:
+        raise BadInput(NEVER_GIVEN_OUT) from None
+    return token.decode()
 
 
 def from_url(query_string: bytes) -> Request:
