@@ -135,6 +135,21 @@ def provision(version: str, *, progress: bool = True) -> Provision:
         raise from_os_error(error, root, "IDENTITY_GRAPH_CACHE_DIR") from error
 
 
+def can_fetch(version: str) -> bool:
+    """Whether the smallest jar of a version can be fetched now. Keeps nothing."""
+    import requests
+    from jgo.maven import MavenContext
+
+    jar = min(locked_jars(version), key=lambda jar: jar.size)
+    with tempfile.TemporaryDirectory() as folder:
+        context = MavenContext(repo_cache=Path(folder), timeout=10)
+        component = context.project(jar.group, jar.artifact).at_version(jar.version)
+        try:
+            return _is_intact(Path(component.artifact(jar.classifier, "jar").resolve()), jar)
+        except (requests.RequestException, RuntimeError):
+            return False
+
+
 def repair(found: Provision, *, progress: bool = True) -> bool:
     """Replace the jars that fail verification. False when all were intact, so that nothing was wrong."""
     broken = corrupt_jars(found)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,17 @@ def running(
     page_cache_mb: int | None = None,
     port: int | None = None,
     progress: bool = True,
+    keep: bool = False,
 ) -> Generator[Connection]:
     """Use the server of a data directory within a block; it ends with its last user, unless it is kept."""
     connection = start(
-        data_dir, version=version, heap_mb=heap_mb, page_cache_mb=page_cache_mb, port=port, progress=progress
+        data_dir,
+        version=version,
+        heap_mb=heap_mb,
+        page_cache_mb=page_cache_mb,
+        port=port,
+        progress=progress,
+        keep=keep,
     )
     try:
         yield connection
@@ -160,16 +167,16 @@ def stop(data_dir: Path) -> None:
     """End the server of a data directory, whoever uses it. Nothing happens if none runs."""
     data_dir = data_dir.resolve()
     run = data_dir / "run"
-    (run / "keep").unlink(missing_ok=True)
-    state = read_state(run)
     deadline = time.monotonic() + STOP_SECONDS
-    if is_locked(run / "supervisor.lock"):
-        os.kill(state["supervisor"], signal.SIGTERM)
-        while is_locked(run / "supervisor.lock"):
-            if time.monotonic() > deadline:
-                os.kill(state["supervisor"], signal.SIGKILL)
-                break
-            time.sleep(0.02)
+    asked: int | None = None
+    while is_locked(run / "supervisor.lock"):
+        pid = read_state(run).get("supervisor")
+        late = time.monotonic() > deadline
+        if pid and (late or pid != asked):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+            asked = pid
+        time.sleep(0.02)
     _end_orphan(data_dir)
 
 
@@ -188,22 +195,22 @@ def stopped(data_dir: Path, *, progress: bool = True) -> Generator[None]:
             yield
     finally:
         if before.keep:
-            start(
+            with running(
                 data_dir,
                 version=before.version,
                 heap_mb=before.heap_mb,
                 page_cache_mb=before.page_cache_mb,
                 progress=progress,
                 keep=True,
-            )
-            drop_lease(data_dir)
+            ):
+                pass
 
 
 def data_version(data_dir: Path) -> str | None:
-    """The Neo4j version that last opened the data, `None` if there is none yet."""
+    """The Neo4j version that last opened the data, `None` if there is none yet or it is out of our reach."""
     try:
         return (data_dir / "version").read_text("utf-8")
-    except FileNotFoundError:
+    except OSError:
         return None
 
 
@@ -394,7 +401,7 @@ def _connect(data_dir: Path, say: Callable[[str], None]) -> Connection:
     for _ in range(ATTEMPTS):
         _await_started(data_dir, say)
         try:
-            return _sign_in(data_dir, read_state(data_dir / "run")["port"])
+            return sign_in(data_dir, read_state(data_dir / "run")["port"])
         except ServiceUnavailable:
             time.sleep(1)
     raise RuntimeFailure(
@@ -404,7 +411,7 @@ def _connect(data_dir: Path, say: Callable[[str], None]) -> Connection:
     )
 
 
-def _sign_in(data_dir: Path, port: int) -> Connection:
+def sign_in(data_dir: Path, port: int) -> Connection:
     """Sign in with the password of the data directory, which the very first connection sets."""
     file = data_dir / "password"
     try:

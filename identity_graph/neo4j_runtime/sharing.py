@@ -112,7 +112,8 @@ def is_locked(path: Path) -> bool:
     """Whether anybody holds a lock on that file, this process included."""
     try:
         descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except OSError:
+        # Not there, or out of our reach, so that no server of ours can hold it.
         return False
     try:
         return not _lock(descriptor, fcntl.LOCK_EX)
@@ -121,10 +122,10 @@ def is_locked(path: Path) -> bool:
 
 
 def read_state(run: Path) -> dict[str, Any]:
-    """What the supervisor wrote last; empty if there was none."""
+    """What the supervisor wrote last; empty if there was none, or if it is out of our reach."""
     try:
         return json.loads((run / "state.json").read_text("utf-8"))
-    except FileNotFoundError:
+    except OSError:
         return {}
 
 

@@ -146,11 +146,8 @@ def test_a_killed_server_comes_back_with_all_its_data(data_dir: Path, small: Opt
 
 
 def test_a_kept_server_outlives_its_users_until_it_is_stopped(data_dir: Path, small: Options) -> None:
-    keeping = CLIENT.replace("with neo4j_runtime.running", "if neo4j_runtime.start").replace(
-        "progress=False) as connection:", "progress=False, keep=True):"
-    )
-    keeping = keeping[: keeping.index("    print")] + "    pass"
-    subprocess.run([sys.executable, "-c", keeping, str(data_dir), json.dumps(small)], check=True)
+    with client(data_dir, {**small, "keep": True}) as (process, _):
+        process.kill()
     found = neo4j_runtime.status(data_dir)
     assert (found.running, found.keep, found.in_use) == (True, True, False)
     with neo4j_runtime.running(data_dir) as connection:
