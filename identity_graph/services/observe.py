@@ -339,6 +339,9 @@ class _Taking:
             self.tx.do("link/touch", rows=old)
         if plan.judged:
             self.tx.do("link/judge", rows=[[self.link_element[id], *_verdict(r)] for id, r in plan.judged])
+        crowded = [self.element[key] for key, s in sightings.items() if s.newly_shared and not s.new]
+        if crowded:
+            self.tx.do("link/name_shared", elements=crowded)
 
     def _write_moves(self, plan: Plan) -> None:
         moved: dict[str, list[Key]] = {}
