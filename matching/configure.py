@@ -16,7 +16,7 @@ cap are left out, and rules are taken, coarse before fine, while the budget of p
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -34,7 +34,7 @@ class Level:
 
     `m`, `u`: prior chances of the level among matches and non-matches (given `given`, if set), from what is
     generally known of such data; training starts from them, and with few records stays near them.
-    `given`: {comparison: labels of its levels}: m and u of this level are conditional on all of these.
+    `given`: m and u of this level are conditional on any of these conditions, each {comparison: labels of its levels}.
     `unless`: conditions under which an earlier level takes this one's pairs: m and u are among the others.
     `free`: not part of the order from agreement to disagreement that the weights must follow.
     """
@@ -44,7 +44,7 @@ class Level:
     m: float = 0.0
     u: float = 0.0
     tf: str | None = None
-    given: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    given: tuple[Mapping[str, frozenset[str]], ...] = ()
     unless: tuple[Mapping[str, frozenset[str]], ...] = ()
     null: bool = False
     free: bool = False
@@ -55,7 +55,7 @@ class Comparison:
     """Levels are tried in order; the first that holds is the pair's level. `why` is for the report.
 
     `trust` multiplies the belief in the prior m; `belief_u` is the belief in the prior u, in pairs: high for what
-    different people hardly ever share, whatever a small file says.
+    different people hardly ever share, whatever a small file says. `household`: people who live together share it.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Comparison:
     why: str
     trust: float = 1.0
     belief_u: float = 300.0
+    household: bool = False
 
     def as_splink(self) -> dict[str, Any]:
         return {
@@ -133,6 +134,11 @@ _ADDRESS_SAME = frozenset({
 Condition = Mapping[str, frozenset[str]]
 
 
+_PHONE_SAME = frozenset({
+    "shared in one household", "shared in one family", "same", "same last seven digits", "one digit apart",
+})  # fmt: skip
+
+
 def _null(*columns: str) -> Level:
     return Level("missing", " OR ".join(f"{quote(c + s)} IS NULL" for c in columns for s in ("_l", "_r")), null=True)
 
@@ -183,7 +189,7 @@ def _given_name(p: Profile) -> Comparison | None:
         return None
     levels = [_null("first_name"), Level("same", "first_name_l = first_name_r", 0.72, 0.005, tf="first_name")]
     if p.has("last_name"):
-        levels.append(Level("first and family name exchanged", _swapped(), 0.01, 1e-6, free=True))
+        levels.append(Level("first and family name exchanged", _swapped(), 0.01, 3e-5, free=True))
     if p.nicknamed > 0.01:
         levels.append(Level("nickname", "list_has_any(first_alt_l, first_alt_r)", 0.06, 0.004))
     levels += [
@@ -216,7 +222,7 @@ def _family_name(p: Profile) -> Comparison | None:
         Level("alike", f"{JW}(last_name_l, last_name_r) >= 0.82", 0.03, 0.01),
         _else(0.06, 0.985),
     ]
-    return Comparison("family_name", tuple(levels), "family name; a word of a double name counts")
+    return Comparison("family_name", tuple(levels), "family name; a word of a double name counts", household=True)
 
 
 def _middle_name(p: Profile) -> Comparison | None:
@@ -286,7 +292,7 @@ def _born(p: Profile) -> Comparison | None:
                 f"NOT ({_swapped()})",
                 0.75,
                 0.02,
-                given=twins,
+                given=(twins,),
             )
         )
     levels += [
@@ -320,25 +326,28 @@ def _address(p: Profile) -> Comparison | None:
                 f"NOT ({_swapped()})",
                 0.65,
                 0.5,
-                given=born_as_twins[0],
+                given=born_as_twins,
             )
         )
     if p.has("last_name"):
-        family = f"{JW}(last_name_l, last_name_r) >= 0.82"
-        if p.multi_word_surnames > 0.005:
-            family = f"({family} OR list_has_any(last_alt_l, last_alt_r))"
+        family = _family(p)
         levels += [
             Level(
                 "same address, same family name", f"{same} AND {family}", 0.65, 0.0005,
-                given={"family_name": _FAMILY_SAME}, unless=born_as_twins,
+                given=({"family_name": _FAMILY_SAME},), unless=born_as_twins,
             ),
-            Level("same address, other family name", same, 0.65, 0.00002, given={"family_name": _FAMILY_OTHER}),
+            Level("same address, other family name", same, 0.65, 0.00002, given=({"family_name": _FAMILY_OTHER},)),
         ]
     else:
         levels.append(Level("same address, other family name", same, 0.65, 0.00002))
     levels.append(Level("same street", f"{JW}(street_l, street_r) >= 0.9", 0.1, 0.001))
     levels.append(_else(0.25, 0.999))
-    return Comparison("address", tuple(levels), "street and house number, given the family name: households share both")
+    return Comparison("address", tuple(levels), "street and house number, given the family name: households share both", household=True)
+
+
+def _family(p: Profile) -> str:
+    same = f"{JW}(last_name_l, last_name_r) >= 0.82"
+    return f"({same} OR list_has_any(last_alt_l, last_alt_r))" if p.multi_word_surnames > 0.005 else f"({same})"
 
 
 def _at_address(p: Profile) -> str:
@@ -359,76 +368,104 @@ def _place(p: Profile) -> Comparison | None:
     if apart:
         agree = " OR ".join(f"{c}_l = {c}_r" for c in parts[:2])
         levels.append(
-            Level("same place, same address", f"({agree}) AND {_at_address(p)}", 0.97, 0.6, given=apart[0], free=True)
+            Level("same place, same address", f"({agree}) AND {_at_address(p)}", 0.97, 0.6, given=apart, free=True)
         )
     if code:
+        if p.has("last_name"):
+            family: Condition = {"family_name": _FAMILY_SAME}
+            levels.append(
+                Level(
+                    "same postcode, same family name", f"postcode_l = postcode_r AND {_family(p)}", 0.6, 0.002,
+                    given=(family,), unless=apart, free=True,
+                )
+            )
+            apart = (*apart, family)
         levels.append(Level("same postcode", "postcode_l = postcode_r", 0.6, 0.001, tf="postcode", unless=apart))
         levels.append(Level("postcode one sign apart", _typo("postcode"), 0.1, 0.003))
     if city:
-        levels.append(Level("same city", "city_l = city_r", 0.65 if not code else 0.1, 0.01, tf="city", unless=apart))
+        levels.append(Level("same city", "city_l = city_r", 0.65 if not code else 0.1, 0.01, tf="city", unless=_unless_address(p)))
         levels.append(Level("city alike", f"{JW}(city_l, city_r) >= 0.88", 0.08, 0.005))
     if code:
         levels.append(Level("same postal area", "substr(postcode_l, 1, 3) = substr(postcode_r, 1, 3)", 0.05, 0.01))
     if region:
         levels.append(Level("same region", "region_l = region_r", 0.1, 0.15))
     levels.append(_else(0.12, 0.85))
-    return Comparison("place", tuple(levels), "postcode, city and region together: they say the same thing twice")
+    return Comparison("place", tuple(levels), "postcode, city and region together: they say the same thing twice", household=True)
 
 
 def _unless_address(p: Profile) -> tuple[Condition, ...]:
     return ({"address": _ADDRESS_SAME},) if p.has("street") else ()
 
 
+def _home(p: Profile) -> tuple[tuple[Condition, ...], str]:
+    """What shows two records to be of one household, as conditions and as SQL."""
+    conditions: list[Condition] = []
+    sql: list[str] = []
+    if p.has("street"):
+        conditions.append({"address": _ADDRESS_SAME})
+        sql.append(f"({_at_address(p)})")
+    if p.has("postcode", "last_name"):
+        conditions.append({"place": frozenset({"same postcode, same family name"})})
+        sql.append(f"(postcode_l = postcode_r AND {_family(p)})")
+    return tuple(conditions), " OR ".join(sql)
+
+
 def _phone(p: Profile) -> Comparison | None:
     if not p.has("phone"):
         return None
+    near = f"(right(phone_l, 7) = right(phone_r, 7) OR ({_typo('phone')}))"
     levels = [_null("phone")]
-    tail = "right(phone_l, 7) = right(phone_r, 7)"
-    apart = _unless_address(p)
-    if apart:
-        levels.append(
-            Level("same, same address", f"{tail} AND {_at_address(p)}", 0.7, 0.3, given=apart[0], free=True)
-        )
+    shared, apart = _shared_contact(p, near)
     levels += [
+        *shared,
         Level("same", "phone_l = phone_r", 0.6, 0.00002, unless=apart),
-        Level("same last seven digits", tail, 0.08, 0.00001, unless=apart),
-        Level("one digit apart", _typo("phone"), 0.05, 0.00001),
+        Level("same last seven digits", "right(phone_l, 7) = right(phone_r, 7)", 0.08, 0.00001, unless=apart),
+        Level("one digit apart", _typo("phone"), 0.05, 0.00001, unless=apart),
         _else(0.27, 0.9999),
     ]
-    return Comparison("phone", tuple(levels), "telephone number, given the address", belief_u=5000)
+    why = "telephone number, given household and family name"
+    return Comparison("phone", tuple(levels), why, belief_u=5000, household=True)
+
+
+def _shared_contact(p: Profile, near: str) -> tuple[list[Level], tuple[Condition, ...]]:
+    """Levels for a contact that a household or a family may share, and what they are given."""
+    levels: list[Level] = []
+    apart, home = _home(p)
+    if apart:
+        levels.append(Level("shared in one household", f"{near} AND ({home})", 0.75, 0.3, given=apart, free=True))
+    if p.has("last_name"):
+        family: Condition = {"family_name": _FAMILY_SAME}
+        levels.append(
+            Level("shared in one family", f"{near} AND {_family(p)}", 0.75, 0.002, given=(family,), unless=apart, free=True)
+        )
+        apart = (*apart, family)
+    return levels, apart
 
 
 def _email(p: Profile) -> Comparison | None:
     if not p.has("email"):
         return None
+    alike = f"levenshtein(email_l, email_r) <= 2 OR {JW}(email_l, email_r) >= 0.94"
+    near = f"(email_l = email_r OR email_user_l = email_user_r OR {alike})"
     levels = [_null("email")]
-    apart = _unless_address(p)
-    if apart:
-        levels.append(
-            Level("same, same address", f"email_l = email_r AND {_at_address(p)}", 0.7, 0.2, given=apart[0], free=True)
-        )
     if p.has("phone"):
-        telephone = {"phone": frozenset({"same, same address", "same", "same last seven digits"})}
-        levels.append(
-            Level(
-                "same, same telephone",
-                "email_l = email_r AND right(phone_l, 7) = right(phone_r, 7)",
-                0.7,
-                0.2,
-                given=telephone,
-                unless=apart,
-                free=True,
-            )
-        )
-        apart = (*apart, telephone)
+        telephone: Condition = {"phone": _PHONE_SAME}
+        sql = f"{near} AND (right(phone_l, 7) = right(phone_r, 7) OR ({_typo('phone')}))"
+        levels.append(Level("shared with the telephone", sql, 0.75, 0.3, given=(telephone,), free=True))
+    shared, apart = _shared_contact(p, near)
+    if p.has("phone"):
+        shared = [replace(level, unless=(*level.unless, telephone)) for level in shared]  # pyright: ignore[reportPossiblyUnbound]
+        apart = (*apart, telephone)  # pyright: ignore[reportPossiblyUnbound]
     levels += [
+        *shared,
         Level("same", "email_l = email_r", 0.65, 0.00002, unless=apart),
-        Level("same user, other domain", "email_user_l = email_user_r", 0.05, 0.00003),
-        Level("alike", f"levenshtein(email_l, email_r) <= 2 OR {JW}(email_l, email_r) >= 0.94", 0.1, 0.00003),
+        Level("same user, other domain", "email_user_l = email_user_r", 0.05, 0.00003, unless=apart),
+        Level("alike", alike, 0.1, 0.00003, unless=apart),
         Level("user alike", f"{JW}(email_user_l, email_user_r) >= 0.92", 0.05, 0.002),
         _else(0.15, 0.998),
     ]
-    return Comparison("email", tuple(levels), "email address, given address and telephone", belief_u=5000)
+    why = "email address, given telephone, household and family name"
+    return Comparison("email", tuple(levels), why, belief_u=5000, household=True)
 
 
 def _identifiers(p: Profile) -> list[Comparison]:

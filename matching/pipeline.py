@@ -191,6 +191,7 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
             "pairs_possible": total,
             "pairs_compared": pairs,
             "matches_expected": trained.matches,
+            "household_pairs": trained.homes,
             "iterations": trained.iterations,
             "warnings": trained.warnings,
             "notes": list(prepared.plan.notes),

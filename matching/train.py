@@ -9,6 +9,10 @@ holds mostly households, or hardly any matches. Here one EM sees the candidates 
     u_level       = (N_level - Σ p + β·u_prior) / (N_compared - Σ p + β)
     λ             = Σ p / N
 
+A third class stands beside matches and strangers: people of one household, who share family name, address and
+contacts as a match does, and first name and date of birth no more than strangers do. Without it EM takes families for
+matches. It only takes part in training; u of the finished model is that of all who are no match.
+
 N_level is the number of pairs at a level among *all* pairs: from a random sample where the sample sees the level,
 else from the candidates, which hold nearly every pair of a rare agreement. A pair outside the candidates counts as
 no match. Pairs are grouped by their vector of levels, so an iteration costs the number of different vectors.
@@ -46,13 +50,15 @@ Floats = npt.NDArray[np.float64]
 class Patterns:
     """Pairs grouped by their levels. `gamma[i, c]`: index of the level of comparison c, -1 for null.
 
-    `bits[i]`: -Σ log2(term frequency) over the exact levels with term frequencies, rounded. `count[i]`: pairs.
+    `bits[i]`: -Σ log2(term frequency) over the exact levels with term frequencies, rounded; `home_bits[i]` the part
+    of comparisons that a household shares. `count[i]`: pairs.
     `scale`: pairs that each counted pair stands for. `known[i]`: 1 where the pairs are known to match, because they
     share an identifier that only one person has.
     """
 
     gamma: npt.NDArray[np.int16]
     bits: Floats
+    home_bits: Floats
     count: Floats
     scale: float
     known: Floats
@@ -66,6 +72,7 @@ class Trained:
     u: list[list[float]]
     prior: float
     matches: float
+    homes: float
     pairs_total: float
     iterations: int
     warnings: list[str] = field(default_factory=list[str])
@@ -153,7 +160,7 @@ def patterns(
     `unique`: identifier columns that only one person has; pairs that share one are known matches.
     """
     used = list(dict.fromkeys([*columns_used(comparisons, available), *unique]))
-    tf_terms: list[str] = []
+    tf_terms: dict[bool, list[str]] = {False: [], True: []}
     tf_columns: list[str] = []
     outer: list[str] = []
     for k, comparison in enumerate(comparisons):
@@ -161,7 +168,7 @@ def patterns(
         for index, level in enumerate(comparison.levels):
             if level.tf:
                 tf_columns.append(level.tf)
-                tf_terms.append(
+                tf_terms[comparison.household].append(
                     f"CASE WHEN g{k} = {index} THEN -log2(greatest({quote(f'tf_{level.tf}_l')}, {quote(f'tf_{level.tf}_r')})) ELSE 0 END"
                 )
     tf_columns = list(dict.fromkeys(tf_columns))
@@ -173,15 +180,16 @@ def patterns(
     )
     gammas = ", ".join(f"g{k}" for k in range(len(comparisons)))
     known = " OR ".join(f"coalesce({quote(c + '_l')} = {quote(c + '_r')}, false)" for c in unique) or "false"
-    bits = "round(" + " + ".join(tf_terms) + ")" if tf_terms else "0"
+    own, home = (f"round({' + '.join(terms) or '0'})" for terms in tf_terms.values())
     sql = f"""
         WITH p AS (SELECT {sides} FROM {pairs} c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
         v AS (SELECT {", ".join(outer)}, {known} AS known{"".join(f", {quote(f'tf_{c}_{s}')}" for c in tf_columns for s in "lr")} FROM p)
-        SELECT {gammas}, {bits} AS bits, known, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
+        SELECT {gammas}, {own} AS own, {home} AS home, known, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
     """
     found = con.execute(sql).fetchnumpy()
     gamma = np.column_stack([np.asarray(found[f"g{k}"]) for k in range(len(comparisons))]).astype(np.int16)
-    return Patterns(gamma, np.asarray(found["bits"], dtype=float), np.asarray(found["n"], dtype=float), scale, np.asarray(found["known"], dtype=float))
+    own_bits, home_bits = (np.asarray(found[name], dtype=float) for name in ("own", "home"))
+    return Patterns(gamma, own_bits + home_bits, home_bits, np.asarray(found["n"], dtype=float), scale, np.asarray(found["known"], dtype=float))
 
 
 def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, bool]:
@@ -239,21 +247,55 @@ def _run(
 ) -> Trained:
     m = [[level.m for level in c.levels] for c in comparisons]
     u = [[level.u for level in c.levels] for c in comparisons]
-    matches = min(max(matches, 1.0), pairs_total / 2)
+    # Of a household: what people living together share is as among matches, the rest as among strangers.
+    h = [[level.m if c.household else level.u for level in c.levels] for c in comparisons]
+    homes_possible = sum(c.household for c in comparisons) >= 2
+    matches = min(max(matches, 1.0), pairs_total / 3)
+    homes = matches if homes_possible else 0.0
     size = candidates.count * candidates.scale
     counts.update_u(u, None)
     iterations = 0
-    weight = np.zeros(len(size))
+    match = np.zeros(len(size))
     while iterations < MAX_ITERATIONS:
         iterations += 1
-        weight = _probability(comparisons, candidates, m, u, matches / pairs_total) * size
+        strangers = pairs_total - matches - homes
+        match_odds = np.exp2(np.clip(weights(comparisons, candidates, m, u, matches / (matches + strangers)), -500, 500))
+        home_odds = np.zeros(len(size))
+        if homes_possible:
+            home_odds = np.exp2(np.clip(_home_weights(comparisons, candidates, h, u, homes / strangers), -500, 500))
+        total = 1.0 + match_odds + home_odds
+        match = np.maximum(match_odds / total, candidates.known) * size
+        home = np.where(candidates.known > 0, 0.0, home_odds / total) * size
         before = [list(row) for row in m]
-        matches = min(max(float(weight.sum()), 1.0), pairs_total / 2)
-        counts.update_m(m, weight)
-        counts.update_u(u, weight)
+        matches = min(max(float(match.sum()), 1.0), pairs_total / 3)
+        homes = min(max(float(home.sum()), 1.0), pairs_total / 3) if homes_possible else 0.0
+        counts.update_m(m, match)
+        if homes_possible:
+            counts.update_m(h, home, household=True)
+        counts.update_u(u, match + home)
         if max(abs(a - b) for x, y in zip(before, m, strict=True) for a, b in zip(x, y, strict=True)) < 1e-5:
             break
-    return Trained(m, u, matches / pairs_total, matches, pairs_total, iterations, support=counts.support(weight))
+    counts.update_u(u, match)  # of everyone who is not a match, strangers and households
+    return Trained(m, u, matches / pairs_total, matches, homes, pairs_total, iterations, support=counts.support(match))
+
+
+def _home_weights(
+    comparisons: Sequence[Comparison], p: Patterns, h: list[list[float]], u: list[list[float]], odds: float
+) -> Floats:
+    weight = p.home_bits + np.log2(odds)
+    for k, comparison in enumerate(comparisons):
+        if comparison.household:
+            weight = weight + _table(comparison, h[k], u[k])[p.gamma[:, k]]
+    return weight
+
+
+def _table(comparison: Comparison, m: Sequence[float], u: Sequence[float]) -> Floats:
+    """Weight by level index, the last (index -1) for the null level; u is left to the term frequency where one applies."""
+    found = [
+        0.0 if level.null else float(np.log2(m[i]) - (0.0 if level.tf else np.log2(u[i])))
+        for i, level in enumerate(comparison.levels)
+    ]
+    return np.asarray([*found, 0.0])
 
 
 def weights(
@@ -262,20 +304,8 @@ def weights(
     """Match weight of each pattern."""
     weight = p.bits + np.log2(prior / (1 - prior))
     for k, comparison in enumerate(comparisons):
-        table = [
-            0.0 if level.null else float(np.log2(m[k][i]) - (0.0 if level.tf else np.log2(u[k][i])))
-            for i, level in enumerate(comparison.levels)
-        ]
-        table.append(0.0)  # index -1: the null level
-        weight = weight + np.asarray(table)[p.gamma[:, k]]
+        weight = weight + _table(comparison, m[k], u[k])[p.gamma[:, k]]
     return weight
-
-
-def _probability(
-    comparisons: Sequence[Comparison], p: Patterns, m: list[list[float]], u: list[list[float]], prior: float
-) -> Floats:
-    weight = weights(comparisons, p, m, u, prior)
-    return np.maximum(1.0 / (1.0 + np.exp2(-np.clip(weight, -500, 500))), p.known)
 
 
 class _Counts:
@@ -297,9 +327,9 @@ class _Counts:
             for k, c in enumerate(comparisons)
         ]
 
-    def _holds(self, p: Patterns, condition: "dict[str, frozenset[str]] | object") -> npt.NDArray[np.bool_]:
+    def _holds(self, p: Patterns, condition: Mapping[str, frozenset[str]]) -> npt.NDArray[np.bool_]:
         keep = np.ones(len(p.count), dtype=bool)
-        for name, labels in condition.items():  # type: ignore[attr-defined]
+        for name, labels in condition.items():
             k = self.index.get(name)
             if k is None:
                 continue
@@ -310,7 +340,7 @@ class _Counts:
     def _base(self, p: Patterns, k: int, level: Level) -> npt.NDArray[np.bool_]:
         keep = p.gamma[:, k] >= 0
         if level.given:
-            keep &= self._holds(p, level.given)
+            keep &= np.any([self._holds(p, condition) for condition in level.given], axis=0)
         for condition in level.unless:
             keep &= ~self._holds(p, condition)
         return keep
@@ -322,8 +352,10 @@ class _Counts:
             return max(seen * self.sample.scale, known)
         return known if known > 0 else seen * self.sample.scale
 
-    def update_m(self, m: list[list[float]], weight: Floats) -> None:
+    def update_m(self, m: list[list[float]], weight: Floats, household: bool = False) -> None:
         for k, comparison in enumerate(self.comparisons):
+            if household and not comparison.household:
+                continue
             for i, level in enumerate(comparison.levels):
                 if not level.null:
                     at = float(weight[self.c_level[k][i]].sum())
