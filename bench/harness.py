@@ -75,7 +75,7 @@ def post(path: str, body: object, key: str | None = None) -> bytes:
     content = orjson.dumps(body)
     authorization = f"Authorization: Bearer {key}\r\n" if key else ""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{authorization}"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}"
         f"Content-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content

@@ -6,14 +6,25 @@ walking everything that is connected. Its labels are its own, so that it can sta
     (:NaiveIdentifier {key, first_seen, last_seen})-[:SEEN_WITH {count, last_seen}]-(:NaiveIdentifier)
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, cycle, repeat
 from threading import Lock
 from time import perf_counter
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
-from neo4j import Driver, ManagedTransaction
+from neo4j import Driver, GraphDatabase, ManagedTransaction, Session
 from neo4j.exceptions import ClientError, TransientError
+
+from bench.harness import Load
+from bench.streams import observations
+from identity_graph.neo4j_runtime import Connection
+
+T = TypeVar("T")
+
+NAIVE_SEED = 9
 
 _CONSTRAINT: LiteralString = """
 CREATE CONSTRAINT naive_identifier_key IF NOT EXISTS FOR (i:NaiveIdentifier) REQUIRE i.key IS UNIQUE
@@ -74,34 +85,59 @@ def clear(driver: Driver) -> None:
         session.run(_CLEAR).consume()
 
 
-def keys_of(observation: dict[str, Any]) -> list[str]:
+def keys_of(observation: Mapping[str, Any]) -> list[str]:
     """The identifiers as keys; lower case is all the normalising that this design does."""
     return [f"{i['namespace']}:{i['value'].lower()}" for i in observation["identifiers"]]
 
 
-def ingest(driver: Driver, observations: Iterable[dict[str, Any]], *, clients: int = 1) -> tuple[int, float]:
-    """Write each observation in a transaction of its own, from so many threads; returns (observations, seconds)."""
-    stream, turn = iter(observations), Lock()
+def ingest(
+    driver: Driver, observations: Iterable[Mapping[str, Any]], *, clients: int = 1, seconds: float = math.inf
+) -> Load:
+    """Write each observation in a transaction of its own, from so many threads, for so long at most."""
+    return _timed(
+        driver,
+        observations,
+        lambda session, o: session.execute_write(_write_event, keys_of(o), o["observedAt"]),
+        clients,
+        seconds,
+    )
 
-    def client() -> int:
-        written = 0
-        with driver.session() as session:
-            while True:
-                with turn:
-                    observation = next(stream, None)
-                if observation is None:
-                    return written
-                session.execute_write(_write_event, keys_of(observation), observation["observedAt"])
-                written += 1
 
+def look_up(driver: Driver, keys: Iterable[str], *, clients: int = 1, seconds: float = math.inf) -> Load:
+    """Find everything connected to each key, from so many threads, for so long at most."""
+    return _timed(driver, keys, lambda session, key: session.execute_read(_read, key), clients, seconds)
+
+
+def _timed(
+    driver: Driver, items: Iterable[T], do: Callable[[Session, T], object], clients: int, seconds: float
+) -> Load:
+    stream, turn, load = iter(items), Lock(), Load()
     begun = perf_counter()
+
+    def client() -> None:
+        with driver.session() as session:
+            while perf_counter() - begun < seconds:
+                with turn:
+                    item = next(stream, None)
+                if item is None:
+                    return
+                sent = perf_counter()
+                do(session, item)
+                load.latencies.append(perf_counter() - sent)
+
     with ThreadPoolExecutor(clients) as threads:
-        counts = [thread.result() for thread in [threads.submit(client) for _ in range(clients)]]
-    return sum(counts), perf_counter() - begun
+        for done in [threads.submit(client) for _ in range(clients)]:
+            done.result()
+    load.seconds = perf_counter() - begun
+    return load
 
 
 def _write_event(tx: ManagedTransaction, keys: list[str], at: str) -> None:
     tx.run(_WRITE_EVENT, keys=keys, at=at).consume()
+
+
+def _read(tx: ManagedTransaction, key: str) -> set[str]:
+    return {record["key"] for record in tx.run(READ_PRUNED, key=key)}
 
 
 def build_profile(driver: Driver, name: str, size: int, *, cycles: bool = False) -> str:
@@ -117,8 +153,8 @@ def build_profile(driver: Driver, name: str, size: int, *, cycles: bool = False)
 
 def read_pruned(driver: Driver, key: str) -> set[str]:
     """Everything connected to a key, each node walked through once; empty for an unknown key."""
-    records, _, _ = driver.execute_query(READ_PRUNED, key=key)
-    return {record["key"] for record in records}
+    with driver.session() as session:
+        return session.execute_read(_read, key)
 
 
 def read_unpruned(driver: Driver, key: str, *, seconds: float = 5) -> set[str] | None:
@@ -133,3 +169,50 @@ def read_unpruned(driver: Driver, key: str, *, seconds: float = 5) -> set[str] |
         if "Terminat" in str(error.code) or "TimedOut" in str(error.code):
             return None
         raise
+
+
+# ------------------------------------------------------------------------------------------------ figures
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What this design reaches, by the driver and without a service around it.
+
+    `writes` and `reads` are by the number of clients; reads are of profiles of ten. `small` and `big` are the reads
+    of one client in a profile of 10 and in one of 1,000.
+    """
+
+    writes: Mapping[int, Load]
+    reads: Mapping[int, Load]
+    small: Load
+    big: Load
+
+    @property
+    def best(self) -> float:
+        """Events a second, by whatever number of clients is fastest."""
+        return max(load.rate for load in self.writes.values())
+
+
+def measure(connection: Connection, seconds: float) -> Baseline:
+    """Its figures on a server, each over so many seconds after as long a warm-up; it leaves nothing behind."""
+    auth = (connection.user, connection.password)
+    with GraphDatabase.driver(connection.uri, auth=auth, notifications_min_severity="OFF") as driver:
+        prepare(driver)
+        try:
+            return _measure(driver, seconds)
+        finally:
+            clear(driver)
+
+
+def _measure(driver: Driver, seconds: float) -> Baseline:
+    stream = observations(n_observations=1_000_000, seed=NAIVE_SEED)
+    ingest(driver, stream, clients=8, seconds=seconds)
+    writes = {clients: ingest(driver, stream, clients=clients, seconds=seconds) for clients in (1, 8, 32)}
+    tens = cycle([build_profile(driver, f"ten{n}", 10) for n in range(20)])
+    look_up(driver, tens, clients=8, seconds=seconds)
+    reads = {clients: look_up(driver, tens, clients=clients, seconds=seconds) for clients in (1, 32)}
+    build_profile(driver, "big", 1000)
+    look_up(driver, repeat("big-1"), seconds=seconds / 2)
+    turns = look_up(driver, chain.from_iterable(repeat(("ten0-1", "big-1"))), seconds=seconds)
+    small, big = (Load(sum(part), part) for part in (turns.latencies[0::2], turns.latencies[1::2]))
+    return Baseline(writes, reads, small, big)
