@@ -35,5 +35,5 @@ def measure(run: Run) -> list[Figure]:
 
 def growth(mb: Sequence[float]) -> float:
     """From the median of the second tenth, when caches have filled, to that of the last tenth."""
-    tenth = max(1, len(mb) // 10)
-    return median(mb[-tenth:]) - median(mb[tenth : 2 * tenth])
+    tenth = len(mb) // 10
+    return median(mb[-tenth - 1 :]) - median(mb[tenth : 2 * tenth + 1])
