@@ -83,7 +83,9 @@ def read_raw(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[str]
             case ".csv" | ".tsv" | ".txt" | ".gz":
                 parts.append(f"SELECT * FROM {_csv_call(con, name)}")
             case other:
-                raise InputError(f"{path.name}: files of type {other or '(none)'} are not read; use CSV, Parquet or JSONL")
+                raise InputError(
+                    f"{path.name}: files of type {other or '(none)'} are not read; use CSV, Parquet or JSONL"
+                )
     union = " UNION ALL BY NAME ".join(parts)
     try:
         described = con.sql(f"SELECT * FROM ({union}) LIMIT 0")
@@ -148,7 +150,9 @@ def _check_ids(con: duckdb.DuckDBPyConnection, found: FieldMap) -> None:
     if missing:
         raise InputError(f"column {found.id!r} is the record id, but {missing} rows have none")
     within = f", {quote(found.source)}" if found.source else ""
-    doubled = con.sql(f"SELECT count(*) FROM (SELECT 1 FROM raw GROUP BY {key}{within} HAVING count(*) > 1)").fetchall()[0][0]
+    doubled = con.sql(
+        f"SELECT count(*) FROM (SELECT 1 FROM raw GROUP BY {key}{within} HAVING count(*) > 1)"
+    ).fetchall()[0][0]
     if doubled or not found.source:
         raise InputError(
             f"column {found.id!r} is the record id, but {repeated} rows repeat an id; give every row its own id, "
@@ -269,9 +273,7 @@ def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]
 
     def both(*values: str | None) -> tuple[Value, ...]:
         it = iter(values)
-        f, m, la, ex, su, wh = (
-            [next(it) for _ in group] for group in (first, middle, last, extra, suffix, whole)
-        )
+        f, m, la, ex, su, wh = ([next(it) for _ in group] for group in (first, middle, last, extra, suffix, whole))
         given, others = n.given_names(_first_of(f), _join(m))
         family, generation = n.family_name(_first_of(la))
         parts = n.family_parts(_join([_first_of(la), _first_of(ex)]))
@@ -342,9 +344,7 @@ def normalise_table(
             con.register("chunk", chunk)
             con.execute(f"INSERT INTO {table} SELECT * FROM chunk")
             con.unregister("chunk")
-        on = " AND ".join(
-            f"{table}.i{k} IS NOT DISTINCT FROM raw.{quote(c)}" for k, c in enumerate(producer.inputs)
-        )
+        on = " AND ".join(f"{table}.i{k} IS NOT DISTINCT FROM raw.{quote(c)}" for k, c in enumerate(producer.inputs))
         joins.append(f"LEFT JOIN {table} ON {on}")
         selected += [f"{table}.{quote(o)}" for o in producer.outputs]
     record_id = f"raw.{quote(fields.id)}" if fields.id else "CAST(raw.rid + 1 AS VARCHAR)"

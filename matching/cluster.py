@@ -46,8 +46,14 @@ class Clusters:
 
 
 def cluster(
-    left: Ints, right: Ints, weight: Floats, records: int, threshold: float, linkage: float = -2.0,
-    weigh: Weigh | None = None, exclusive: Sequence[int] | None = None,
+    left: Ints,
+    right: Ints,
+    weight: Floats,
+    records: int,
+    threshold: float,
+    linkage: float = -2.0,
+    weigh: Weigh | None = None,
+    exclusive: Sequence[int] | None = None,
 ) -> Clusters:
     """Cluster `records` records by their scored pairs (also those below the threshold, down to where scoring stopped).
 
@@ -56,7 +62,9 @@ def cluster(
     """  # fmt: skip
     strong = weight >= threshold
     count, component = connected_components(
-        coo_matrix((np.ones(int(strong.sum()), dtype=np.int8), (left[strong], right[strong])), shape=(records, records)),
+        coo_matrix(
+            (np.ones(int(strong.sum()), dtype=np.int8), (left[strong], right[strong])), shape=(records, records)
+        ),
         directed=False,
     )
     label = _first_members(component, count, records)

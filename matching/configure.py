@@ -36,7 +36,7 @@ class Level:
     generally known of such data; training starts from them, and with few records stays near them.
     `given`: m and u of this level are conditional on any of these conditions, each {comparison: labels of its levels}.
     `unless`: conditions under which an earlier level takes this one's pairs: m and u are among the others.
-    `free`: not part of the order from agreement to disagreement that the weights must follow.
+    `fixed`: m and u are not trained. `free`: not part of the order from agreement to disagreement that the weights must follow.
     """
 
     label: str
@@ -48,6 +48,7 @@ class Level:
     unless: tuple[Mapping[str, frozenset[str]], ...] = ()
     null: bool = False
     free: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def comparisons(p: Profile) -> list[Comparison]:
     """The comparisons for data of this profile, in the order of the chain."""
     found = (
         _given_name(p), _family_name(p), _middle_name(p), _suffix(p), _gender(p), _born(p), _address(p), _place(p),
-        _phone(p), _email(p), *_identifiers(p), *_texts(p),
+        _phone(p), _email(p), *_identifiers(p), *_texts(p), _relative(p),
     )  # fmt: skip
     return [comparison for comparison in found if comparison is not None]
 
@@ -244,8 +245,12 @@ def _middle_name(p: Profile) -> Comparison | None:
 def _suffix(p: Profile) -> Comparison | None:
     if not p.has("suffix", least=0.002):
         return None
-    levels = (_null("suffix"), Level("same", "suffix_l = suffix_r", 0.997, 0.5), _else(0.003, 0.5))
-    return Comparison("suffix", levels, "junior, senior, II … tell father from son", trust=10)
+    levels = (
+        _null("suffix"),
+        Level("same", "suffix_l = suffix_r", 0.997, 0.5, fixed=True),
+        Level("different", "ELSE", 0.003, 0.5, fixed=True),
+    )
+    return Comparison("suffix", levels, "junior, senior, II … tell father from son; not trained, for few have one")
 
 
 def _gender(p: Profile) -> Comparison | None:
@@ -293,13 +298,19 @@ def _born(p: Profile) -> Comparison | None:
                 0.75,
                 0.02,
                 given=(twins,),
+                fixed=p.has("street"),  # who lives at one address and was born on one day is a twin too often to learn
             )
         )
     levels += [
         Level("same", "dob_l = dob_r", 0.78, 0.0002, tf="dob", unless=apart),
         Level("day and month exchanged", swapped, 0.02, 0.00003),
         Level("one digit apart", _typo("dob"), 0.1, 0.001),
-        Level("two of year, month and day", f"({year} AND {month}) OR ({month} AND {day}) OR ({year} AND {day})", 0.05, 0.004),
+        Level(
+            "two of year, month and day",
+            f"({year} AND {month}) OR ({month} AND {day}) OR ({year} AND {day})",
+            0.05,
+            0.004,
+        ),
         Level("same year", year, 0.02, 0.015),
         _else(0.03, 0.98),
     ]
@@ -333,8 +344,12 @@ def _address(p: Profile) -> Comparison | None:
         family = _family(p)
         levels += [
             Level(
-                "same address, same family name", f"{same} AND {family}", 0.65, 0.0005,
-                given=({"family_name": _FAMILY_SAME},), unless=born_as_twins,
+                "same address, same family name",
+                f"{same} AND {family}",
+                0.65,
+                0.0005,
+                given=({"family_name": _FAMILY_SAME},),
+                unless=born_as_twins,
             ),
             Level("same address, other family name", same, 0.65, 0.00002, given=({"family_name": _FAMILY_OTHER},)),
         ]
@@ -342,7 +357,12 @@ def _address(p: Profile) -> Comparison | None:
         levels.append(Level("same address, other family name", same, 0.65, 0.00002))
     levels.append(Level("same street", f"{JW}(street_l, street_r) >= 0.9", 0.1, 0.001))
     levels.append(_else(0.25, 0.999))
-    return Comparison("address", tuple(levels), "street and house number, given the family name: households share both", household=True)
+    return Comparison(
+        "address",
+        tuple(levels),
+        "street and house number, given the family name: households share both",
+        household=True,
+    )
 
 
 def _family(p: Profile) -> str:
@@ -375,22 +395,31 @@ def _place(p: Profile) -> Comparison | None:
             family: Condition = {"family_name": _FAMILY_SAME}
             levels.append(
                 Level(
-                    "same postcode, same family name", f"postcode_l = postcode_r AND {_family(p)}", 0.6, 0.002,
-                    given=(family,), unless=apart, free=True,
+                    "same postcode, same family name",
+                    f"postcode_l = postcode_r AND {_family(p)}",
+                    0.6,
+                    0.002,
+                    given=(family,),
+                    unless=apart,
+                    free=True,
                 )
             )
             apart = (*apart, family)
         levels.append(Level("same postcode", "postcode_l = postcode_r", 0.6, 0.001, tf="postcode", unless=apart))
         levels.append(Level("postcode one sign apart", _typo("postcode"), 0.1, 0.003))
     if city:
-        levels.append(Level("same city", "city_l = city_r", 0.65 if not code else 0.1, 0.01, tf="city", unless=_unless_address(p)))
+        levels.append(
+            Level("same city", "city_l = city_r", 0.65 if not code else 0.1, 0.01, tf="city", unless=_unless_address(p))
+        )
         levels.append(Level("city alike", f"{JW}(city_l, city_r) >= 0.88", 0.08, 0.005))
     if code:
         levels.append(Level("same postal area", "substr(postcode_l, 1, 3) = substr(postcode_r, 1, 3)", 0.05, 0.01))
     if region:
         levels.append(Level("same region", "region_l = region_r", 0.1, 0.15))
     levels.append(_else(0.12, 0.85))
-    return Comparison("place", tuple(levels), "postcode, city and region together: they say the same thing twice", household=True)
+    return Comparison(
+        "place", tuple(levels), "postcode, city and region together: they say the same thing twice", household=True
+    )
 
 
 def _unless_address(p: Profile) -> tuple[Condition, ...]:
@@ -436,7 +465,15 @@ def _shared_contact(p: Profile, near: str) -> tuple[list[Level], tuple[Condition
     if p.has("last_name"):
         family: Condition = {"family_name": _FAMILY_SAME}
         levels.append(
-            Level("shared in one family", f"{near} AND {_family(p)}", 0.75, 0.002, given=(family,), unless=apart, free=True)
+            Level(
+                "shared in one family",
+                f"{near} AND {_family(p)}",
+                0.75,
+                0.002,
+                given=(family,),
+                unless=apart,
+                free=True,
+            )
         )
         apart = (*apart, family)
     return levels, apart
@@ -511,6 +548,37 @@ def _texts(p: Profile) -> list[Comparison]:
     return out
 
 
+def _relative(p: Profile) -> Comparison | None:
+    """Relatives: first names that contradict each other, with nothing of one's own that agrees.
+
+    What a family shares says nothing of who in it a record is. Its weights are fixed, not trained: where families are
+    many, EM would take a few of them for matches and so excuse the rest.
+    """
+    if not p.has("first_name") or sum(p.has(c) for c in ("last_name", "street", "phone", "email", "postcode")) < 2:
+        return None
+    own: list[str] = []
+    if p.has("dob"):
+        own.append("dob_l = dob_r")
+        own.append(_typo("dob"))
+    own += [f"{quote(c + '_l')} = {quote(c + '_r')}" for c in p.filled if c.startswith("id_")]
+    contradict = (
+        "length(first_name_l) > 1 AND length(first_name_r) > 1 AND NOT list_has_any(first_alt_l, first_alt_r) AND "
+        f"NOT {_close('first_name')} AND NOT ({_alike('first_name')})"
+    )
+    if p.has("last_name"):
+        contradict += f" AND coalesce(NOT ({_swapped()}), true)"
+    nothing = f" AND NOT coalesce({' OR '.join(f'({test})' for test in own)}, false)" if own else ""
+    return Comparison(
+        "relative",
+        (
+            _null("first_name"),
+            Level("nothing of one's own agrees", f"{contradict}{nothing}", 0.02, 0.98, fixed=True, free=True),
+            Level("no sign of it", "ELSE", 0.98, 0.98, fixed=True, free=True),
+        ),
+        "first names contradict each other and nothing that only one person has agrees: perhaps a relative",
+    )
+
+
 # ------------------------------------------------------------------------------------------------- blocking
 
 
@@ -564,7 +632,13 @@ def _implies(fine: Atom, coarse: Atom) -> bool:
 
 def _candidate_rules(p: Profile) -> list[tuple[Atom, ...]]:
     first, last, dob = Atom("first_name"), Atom("last_name"), Atom("dob")
-    f1, f3, l1, l3, l4 = Atom("first_name", 1, 1), Atom("first_name", 1, 3), Atom("last_name", 1, 1), Atom("last_name", 1, 3), Atom("last_name", 1, 4)
+    f1, f3, l1, l3, l4 = (
+        Atom("first_name", 1, 1),
+        Atom("first_name", 1, 3),
+        Atom("last_name", 1, 1),
+        Atom("last_name", 1, 3),
+        Atom("last_name", 1, 4),
+    )
     year, month_day = Atom("dob", 1, 4), Atom("dob", 6, 5)
     postcode, city, street, house = Atom("postcode"), Atom("city"), Atom("street"), Atom("house_number")
     ids = [(Atom(c),) for c in p.filled if c.startswith("id_")]

@@ -1,9 +1,9 @@
 """What matching refuses, in words a user can act on.
 
-    MatchingError
-    ├── InputError     the file, a column or the mapping cannot be used
-    ├── TrainingError  the data cannot carry a model; the message says why and what to do
-    └── ModelError     a saved model cannot be used here
+MatchingError
+├── InputError     the file, a column or the mapping cannot be used
+├── TrainingError  the data cannot carry a model; the message says why and what to do
+└── ModelError     a saved model cannot be used here
 """
 
 

@@ -208,9 +208,7 @@ def field_map_from(
     for role, value in mapping("fields").items():
         values = cast("list[object]", value) if isinstance(value, list) else [value]
         fields[words(str(role))] = tuple(column(item, f"fields.{role}") for item in values)
-    identifiers = {
-        words(str(ns)): column(value, f"identifiers.{ns}") for ns, value in mapping("identifiers").items()
-    }
+    identifiers = {words(str(ns)): column(value, f"identifiers.{ns}") for ns, value in mapping("identifiers").items()}
     return FieldMap(
         id=column(given["id"], "id") if given.get("id") else guessed.id,
         source=column(given["source"], "source") if given.get("source") else guessed.source,

@@ -1,8 +1,8 @@
 """A trained model as a directory:
 
-    model.json      the Splink model, usable by Splink itself
-    tf/COLUMN.parquet   term frequencies (value, tf): Splink does not keep them in its model
-    meta.json       version, thresholds, how fields are read, blocking rules, data fingerprint, training report
+model.json      the Splink model, usable by Splink itself
+tf/COLUMN.parquet   term frequencies (value, tf): Splink does not keep them in its model
+meta.json       version, thresholds, how fields are read, blocking rules, data fingerprint, training report
 """
 
 import json
@@ -100,9 +100,7 @@ class Model:
                     fields.get("identifiers", {}),
                 ),
                 day_first=meta["day_first"],
-                rules=tuple(
-                    Rule(tuple(Atom(*a) for a in r["atoms"]), r["pairs"], r["dropped"]) for r in meta["rules"]
-                ),
+                rules=tuple(Rule(tuple(Atom(*a) for a in r["atoms"]), r["pairs"], r["dropped"]) for r in meta["rules"]),
                 block_cap=meta["block_cap"],
                 exclusive_sources=tuple(meta["exclusive_sources"]),
                 fingerprint=meta["fingerprint"],

@@ -32,7 +32,9 @@ _PARTICLES = frozenset(
     "de la le du des del della di da dos das do van von der den ter ten zu zur al el bin ibn abu bint of the".split()
 )
 _CJK = re.compile(r"[\u3400-\u9fff\uac00-\ud7af]")
-_ROLE_MAILBOXES = frozenset("noreply no-reply donotreply do-not-reply info admin postmaster test none null na unknown".split())
+_ROLE_MAILBOXES = frozenset(
+    "noreply no-reply donotreply do-not-reply info admin postmaster test none null na unknown".split()
+)
 _STREET_WORDS = {
     "street": "st", "str": "st", "strasse": "st", "avenue": "ave", "av": "ave", "road": "rd", "drive": "dr",
     "lane": "ln", "court": "ct", "place": "pl", "boulevard": "blvd", "crescent": "cres", "close": "cl",
@@ -40,12 +42,12 @@ _STREET_WORDS = {
     "parkway": "pkwy", "parade": "pde", "grove": "gr", "north": "n", "south": "s", "east": "e", "west": "w",
     "northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw", "mount": "mt", "saint": "st",
 }  # fmt: skip
-_STREET_ENDS = frozenset(
-    "st ave rd dr ln ct pl blvd cres cl tce cct sq hwy pkwy pde gr way walk mews row".split()
-)
+_STREET_ENDS = frozenset("st ave rd dr ln ct pl blvd cres cl tce cct sq hwy pkwy pde gr way walk mews row".split())
 _COMPASS = frozenset("n s e w ne nw se sw".split())
 _LEGAL_FORMS = frozenset("inc ltd llc plc gmbh ag sa srl bv nv co corp corporation company limited the".split())
-_UNIT = re.compile(r"\b(suite|ste|apt|appt|apartment|unit|flat|bldg|bld|building|floor|fl|room|penthouse)\b[ .#]*[\w-]*")
+_UNIT = re.compile(
+    r"\b(suite|ste|apt|appt|apartment|unit|flat|bldg|bld|building|floor|fl|room|penthouse)\b[ .#]*[\w-]*"
+)
 _MONTHS = {name: i for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _NICKNAMES = NickNamer()
 
@@ -266,7 +268,9 @@ def street_line(value: str | None) -> Address:
     if number is not None:
         at = words.index(number)
         # What stands before the number names a building; but "straße 12" has the number behind.
-        words = words[at + 1 :] if at and any(w in _STREET_ENDS for w in words[at + 1 :]) else words[:at] + words[at + 1 :]
+        words = (
+            words[at + 1 :] if at and any(w in _STREET_ENDS for w in words[at + 1 :]) else words[:at] + words[at + 1 :]
+        )
         number = re.sub(r"^0+", "", number) or None
     if len(words) > 2 and words[0] in _COMPASS:
         words = words[1:]

@@ -19,7 +19,7 @@ from matching.cluster import Clusters, cluster
 from matching.errors import InputError, ModelError, TrainingError
 from matching.fields import FieldMap, LinkType
 from matching.model import Model, new_version
-from matching.scorer import Scorer
+from matching.scorer import Score, Scorer
 
 Progress = Callable[[str], None]
 UNIQUE_NAMESPACES = ("user_id", "crm_id")
@@ -56,12 +56,32 @@ class Outcome:
     sources: list[str]
     clusters: Clusters
     curve: list[thresholds.Point]
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
 
     @property
     def cluster_ids(self) -> list[str]:
         """For each record the id of its cluster: that of its first record."""
         return [self.record_ids[i] for i in self.clusters.label]
+
+    def near_threshold(self, wanted: int) -> list[tuple[int, int]]:
+        """The scored pairs nearest to the automatic threshold, strongest first."""
+        nearest = np.lexsort((self.right, self.left, np.abs(self.weights - self.model.thresholds.auto)))[
+            : wanted * 40 : 40
+        ]
+        nearest = sorted(nearest.tolist(), key=lambda k: -self.weights[k])
+        return [(int(self.left[k]), int(self.right[k])) for k in nearest]
+
+    @property
+    def unlinkable(self) -> int:
+        """Records of a sample, scaled up, whose exact copy would not reach the automatic threshold."""
+        count = len(self.record_ids)
+        sample = np.linspace(0, count - 1, min(count, 5000)).astype(np.int64)
+        weigher = Weigher(self.prepared.con, self.model)
+        weigher.load(np.unique(sample))
+        below = sum(weigher(int(i), int(i)) < self.model.thresholds.auto for i in np.unique(sample))
+        return round(below * count / max(len(np.unique(sample)), 1))
 
 
 def connect(memory_gb: float = 2.0, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -75,8 +95,11 @@ def connect(memory_gb: float = 2.0, threads: int | None = None) -> duckdb.DuckDB
 
 
 def prepare(
-    con: duckdb.DuckDBPyConnection, paths: Sequence[Path], mapping: Path | Mapping[str, Any] | None = None,
-    model: Model | None = None, progress: Progress = _quiet,
+    con: duckdb.DuckDBPyConnection,
+    paths: Sequence[Path],
+    mapping: Path | Mapping[str, Any] | None = None,
+    model: Model | None = None,
+    progress: Progress = _quiet,
 ) -> Prepared:
     """Read and normalise files. With a `model`, fields and dates are read as in its training.
 
@@ -107,7 +130,9 @@ def prepare(
 def _fingerprint(con: duckdb.DuckDBPyConnection, columns: Iterable[str]) -> str:
     """A hash of the normalised records, whatever their order."""
     names = ", ".join(quote(c) for c in columns)
-    count, total = con.sql(f"SELECT count(*), sum(hash(record_id, source, {names})::HUGEINT) FROM {RECORDS}").fetchall()[0]
+    count, total = con.sql(
+        f"SELECT count(*), sum(hash(record_id, source, {names})::HUGEINT) FROM {RECORDS}"
+    ).fetchall()[0]
     return hashlib.sha256(f"{count}:{total}".encode()).hexdigest()
 
 
@@ -161,7 +186,9 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     lap("compare candidate pairs")
     progress("estimating u from random pairs")
     total = train.total_pairs(con, prepared.link_type)
-    sample = train.random_sample(con, comparisons, prepared.plan.columns, found.rows, SAMPLE_PAIRS, total, prepared.link_type)
+    sample = train.random_sample(
+        con, comparisons, prepared.plan.columns, found.rows, SAMPLE_PAIRS, total, prepared.link_type
+    )
     lap("compare random pairs")
     progress("training by expectation maximisation")
     trained = train.fit(comparisons, candidates, sample, max(total, 1.0), found.rows)
@@ -231,7 +258,9 @@ def _trained_comparisons(comparisons: Sequence[configure.Comparison], trained: t
 def _override(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     known = {"comparisons", "blocking_rules_to_generate_predictions", "probability_two_random_records_match"}
     if unknown := set(overrides) - known:
-        raise InputError(f"settings: {sorted(unknown)[0]!r} cannot be overridden; expected one of {', '.join(sorted(known))}")
+        raise InputError(
+            f"settings: {sorted(unknown)[0]!r} cannot be overridden; expected one of {', '.join(sorted(known))}"
+        )
     comparisons = cast("list[dict[str, Any]]", settings["comparisons"])
     for given in cast("list[dict[str, Any]]", overrides.get("comparisons", [])):
         name = given.get("output_column_name")
@@ -240,7 +269,9 @@ def _override(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
             for level in given.get("comparison_levels", [])
         ]
         if not name or not trained or not all(trained):
-            raise InputError("settings: a comparison needs output_column_name, and m_probability and u_probability in each level")
+            raise InputError(
+                "settings: a comparison needs output_column_name, and m_probability and u_probability in each level"
+            )
         comparisons[:] = [c for c in comparisons if c["output_column_name"] != name] + [given]
     if "probability_two_random_records_match" in overrides:
         settings["probability_two_random_records_match"] = float(overrides["probability_two_random_records_match"])
@@ -276,13 +307,13 @@ def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outc
     ids = con.execute(f"SELECT record_id, source FROM {RECORDS} ORDER BY rid").fetchnumpy()
     record_ids, sources = [str(v) for v in ids["record_id"]], [str(v) for v in ids["source"]]
     exclusive = _exclusive(sources, left, right, weight, model.thresholds.auto, prepared.link_type)
-    weigh = _Weigh(con, model)
+    weigh = Weigher(con, model)
     clusters = cluster(
         left, right, weight, rows, model.thresholds.auto, model.thresholds.linkage, weigh, exclusive
     )  # fmt: skip
     prepared.seconds["cluster"] = time.perf_counter() - started
     curve = [thresholds.Point(*p) for p in cast("list[list[float]]", model.report["curve"])]
-    return Outcome(model, prepared, record_ids, sources, clusters, curve, weight)
+    return Outcome(model, prepared, record_ids, sources, clusters, curve, left, right, weight)
 
 
 def _exclusive(
@@ -309,7 +340,7 @@ def _exclusive(
     return np.where(once[code], code, -1).tolist() if once.any() else None
 
 
-class _Weigh:
+class Weigher:
     """Scores pairs that no blocking rule produced; records are fetched when the first of a group is asked for."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, model: Model) -> None:
@@ -326,13 +357,25 @@ class _Weigh:
         self.con.unregister("wanted")
         self.records |= {row[0]: dict(zip(self.columns, row[1:], strict=True)) for row in rows}
 
+    def load_pairs(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Fetch the records of some pairs."""
+        self.load(np.unique(np.asarray([i for pair in pairs for i in pair], dtype=np.int64)))
+
     def __call__(self, i: int, j: int) -> float:
         return self.scorer.weight(self.records[i], self.records[j])
 
+    def explain(self, i: int, j: int) -> Score:
+        """Weight, probability and levels of a pair."""
+        return self.scorer.score(self.records[i], self.records[j])
+
 
 def run(
-    paths: Sequence[Path], mapping: Path | Mapping[str, Any] | None = None, settings: Path | None = None,
-    model: Model | None = None, progress: Progress = _quiet, con: duckdb.DuckDBPyConnection | None = None,
+    paths: Sequence[Path],
+    mapping: Path | Mapping[str, Any] | None = None,
+    settings: Path | None = None,
+    model: Model | None = None,
+    progress: Progress = _quiet,
+    con: duckdb.DuckDBPyConnection | None = None,
 ) -> Outcome:
     """Train (unless a model is given) and cluster; one record is a cluster of its own.
 
@@ -344,3 +387,42 @@ def run(
     elif missing := set(model.plan.columns) - set(prepared.plan.columns):
         raise ModelError(f"the model needs the fields {', '.join(sorted(missing))}, which this file lacks")
     return apply(prepared, model, progress)
+
+
+def explain(prepared: Prepared, model: Model, first: str, second: str) -> tuple[Score, float]:
+    """Score of two records of a prepared file, and the prior's weight. Raises InputError for an unknown id."""
+    rids: list[int] = []
+    for record_id in (first, second):
+        found = prepared.con.execute(f"SELECT rid FROM {RECORDS} WHERE record_id = ?", [record_id]).fetchall()
+        if not found:
+            raise InputError("there is no record with one of these ids in the file")
+        rids.append(found[0][0])
+    weigher = Weigher(prepared.con, model)
+    weigher.load_pairs([(rids[0], rids[1])])
+    return weigher.explain(rids[0], rids[1]), weigher.scorer.prior_weight
+
+
+def compare(before: Model, after: Model) -> dict[str, Any]:
+    """What differs between two models: rows of (what, before, after), weights in bits where half a bit apart."""
+    rows: list[list[str | float]] = [["version", before.version, after.version]]
+    rows += [
+        [f"{name} threshold", getattr(before.thresholds, name), getattr(after.thresholds, name)]
+        for name in ("auto", "review", "linkage")
+    ]
+    ours, theirs = _level_weights(before), _level_weights(after)
+    for key in sorted(ours.keys() | theirs.keys()):
+        a, b = ours.get(key, float("nan")), theirs.get(key, float("nan"))
+        if not abs(a - b) < 0.5:
+            rows.append([key, a, b])
+    return {"differences": rows}
+
+
+def _level_weights(model: Model) -> dict[str, float]:
+    return {
+        f"{c['output_column_name']}: {lv['label_for_charts']}": float(
+            np.log2(lv["m_probability"] / lv["u_probability"])
+        )
+        for c in model.settings["comparisons"]
+        for lv in c["comparison_levels"]
+        if not lv.get("is_null_level")
+    }

@@ -15,7 +15,9 @@ logging.getLogger("splink").setLevel(logging.ERROR)
 def linker(con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> Linker:
     """A Splink linker on table `records` with the term frequencies of tables `tf_<column>`."""
     db = DuckDBAPI(con)
-    made = Linker(db.register(RECORDS, dataset_display_name="records"), SettingsCreator.from_path_or_dict(dict(settings)))
+    made = Linker(
+        db.register(RECORDS, dataset_display_name="records"), SettingsCreator.from_path_or_dict(dict(settings))
+    )
     for column in sorted({
         level["tf_adjustment_column"]
         for comparison in settings["comparisons"]
@@ -50,8 +52,6 @@ def settings_dict(
 def predict(con: duckdb.DuckDBPyConnection, made: Linker, least_weight: float) -> int:
     """Table `edges` (rid_l, rid_r, match_weight) of the candidate pairs at or above a weight; gives their number."""
     found = made.inference.predict(threshold_match_weight=least_weight)
-    con.execute(
-        f"CREATE OR REPLACE TABLE edges AS SELECT rid_l, rid_r, match_weight FROM {found.physical_name}"
-    )
+    con.execute(f"CREATE OR REPLACE TABLE edges AS SELECT rid_l, rid_r, match_weight FROM {found.physical_name}")
     found.drop_table_from_database_and_remove_from_cache()
     return con.sql("SELECT count(*) FROM edges").fetchall()[0][0]

@@ -133,7 +133,9 @@ class _Compiler:
                 return self.once("len", node, f"_len({self.value(node.this)})")
             case ex.Substring():
                 start, length = node.args["start"], node.args["length"]
-                return self.once("substr", node, f"_substr({self.value(node.this)}, {self.value(start)}, {self.value(length)})")
+                return self.once(
+                    "substr", node, f"_substr({self.value(node.this)}, {self.value(start)}, {self.value(length)})"
+                )
             case ex.Right():
                 return self.once("right", node, f"_right({self.value(node.this)}, {self.value(node.expression)})")
             case ex.TryCast():
@@ -176,6 +178,8 @@ class _Compiler:
                 return "True" if node.this else "False"
             case ex.Is():
                 return f"({self.value(node.this)} is None)"
+            case ex.Coalesce() if isinstance(default := node.expressions[0], ex.Boolean):
+                return f"(not {self.false(node.this)})" if default.this else self.true(node.this)
             case _ if type(node) in _COMPARE:
                 return self.compare(cast("ex.Binary", node), _COMPARE[type(node)])
             case _:
@@ -196,6 +200,8 @@ class _Compiler:
                 return "False" if node.this else "True"
             case ex.Is():
                 return f"({self.value(node.this)} is not None)"
+            case ex.Coalesce() if isinstance(default := node.expressions[0], ex.Boolean):
+                return self.false(node.this) if default.this else f"(not {self.true(node.this)})"
             case _ if type(node) in _COMPARE:
                 return self.compare(cast("ex.Binary", node), _OPPOSITE[_COMPARE[type(node)]])
             case _:
@@ -234,7 +240,15 @@ def _compile(comparison: Mapping[str, Any]) -> Callable[[Record, Record], int]:
     else:
         body.append(f"return {len(levels)}")
     source = "def level(left, right):\n" + "\n".join(f"    {line}" for line in body)
-    namespace: dict[str, Any] = {**_HELPERS, "_substr": _substr, "_right": _right, "_integer": _integer, "_abs": _abs, "_len": _len, "_sub": _sub}
+    namespace: dict[str, Any] = {
+        **_HELPERS,
+        "_substr": _substr,
+        "_right": _right,
+        "_integer": _integer,
+        "_abs": _abs,
+        "_len": _len,
+        "_sub": _sub,
+    }
     exec(compile(source, f"<comparison {compiler.name}>", "exec"), namespace)  # noqa: S102 (names and literals only, from a parsed expression)
     return cast("Callable[[Record, Record], int]", namespace["level"])
 

@@ -91,5 +91,7 @@ def choose(weight: Floats, count: Floats, matches: float, rows: int) -> tuple[Th
     auto = round(max(best.weight, raised), 2)
     k = int(np.searchsorted(-ordered, -auto, side="right"))
     spread = float(np.sqrt((number * chance * (1 - chance))[:k].sum()) / claimed[k - 1]) if k else 0.0
-    chosen = Thresholds(auto, round(auto - REVIEW_BELOW, 2), LINKAGE + raised / 2, point(auto), spread, round(raised, 2))
+    chosen = Thresholds(
+        auto, round(auto - REVIEW_BELOW, 2), LINKAGE + raised / 2, point(auto), spread, round(raised, 2)
+    )
     return chosen, curve

@@ -103,7 +103,9 @@ def write_pairs(con: duckdb.DuckDBPyConnection, rules: Sequence[str]) -> int:
             f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON {rule} "
             f"WHERE l.rid < r.rid{earlier}"
         )
-    con.execute(f"CREATE OR REPLACE TABLE pairs AS {' UNION ALL '.join(parts) or 'SELECT 0 AS rid_l, 0 AS rid_r WHERE false'}")
+    con.execute(
+        f"CREATE OR REPLACE TABLE pairs AS {' UNION ALL '.join(parts) or 'SELECT 0 AS rid_l, 0 AS rid_r WHERE false'}"
+    )
     return con.sql("SELECT count(*) FROM pairs").fetchall()[0][0]
 
 
@@ -152,8 +154,12 @@ def total_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> float:
 
 
 def patterns(
-    con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison], available: Sequence[str], pairs: str,
-    scale: float, unique: Sequence[str] = (),
+    con: duckdb.DuckDBPyConnection,
+    comparisons: Sequence[Comparison],
+    available: Sequence[str],
+    pairs: str,
+    scale: float,
+    unique: Sequence[str] = (),
 ) -> Patterns:
     """Group the pairs of a table (columns rid_l, rid_r) by their levels.
 
@@ -172,11 +178,19 @@ def patterns(
                     f"CASE WHEN g{k} = {index} THEN -log2(greatest({quote(f'tf_{level.tf}_l')}, {quote(f'tf_{level.tf}_r')})) ELSE 0 END"
                 )
     tf_columns = list(dict.fromkeys(tf_columns))
-    with_tf = "SELECT rec.*" + "".join(f", {quote('tf_' + c)}.tf AS {quote(f'tf_{c}')}" for c in tf_columns) + f" FROM {RECORDS} rec"
-    with_tf += "".join(f" LEFT JOIN {quote('tf_' + c)} ON rec.{quote(c)} = {quote('tf_' + c)}.value" for c in tf_columns)
+    with_tf = (
+        "SELECT rec.*"
+        + "".join(f", {quote('tf_' + c)}.tf AS {quote(f'tf_{c}')}" for c in tf_columns)
+        + f" FROM {RECORDS} rec"
+    )
+    with_tf += "".join(
+        f" LEFT JOIN {quote('tf_' + c)} ON rec.{quote(c)} = {quote('tf_' + c)}.value" for c in tf_columns
+    )
     con.execute(f"CREATE OR REPLACE TEMP TABLE with_tf AS {with_tf}")
     sides = ", ".join(
-        f"{side}.{quote(c)} AS {quote(f'{c}_{side}')}" for c in (*used, *(f"tf_{c}" for c in tf_columns)) for side in "lr"
+        f"{side}.{quote(c)} AS {quote(f'{c}_{side}')}"
+        for c in (*used, *(f"tf_{c}" for c in tf_columns))
+        for side in "lr"
     )
     gammas = ", ".join(f"g{k}" for k in range(len(comparisons)))
     known = " OR ".join(f"coalesce({quote(c + '_l')} = {quote(c + '_r')}, false)" for c in unique) or "false"
@@ -189,7 +203,14 @@ def patterns(
     found = con.execute(sql).fetchnumpy()
     gamma = np.column_stack([np.asarray(found[f"g{k}"]) for k in range(len(comparisons))]).astype(np.int16)
     own_bits, home_bits = (np.asarray(found[name], dtype=float) for name in ("own", "home"))
-    return Patterns(gamma, own_bits + home_bits, home_bits, np.asarray(found["n"], dtype=float), scale, np.asarray(found["known"], dtype=float))
+    return Patterns(
+        gamma,
+        own_bits + home_bits,
+        home_bits,
+        np.asarray(found["n"], dtype=float),
+        scale,
+        np.asarray(found["known"], dtype=float),
+    )
 
 
 def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, bool]:
@@ -200,13 +221,9 @@ def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, 
             f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON l.rid < r.rid{across}",
             True,
         )
-    drawn = (
-        f"SELECT (hash(i) % {rows})::BIGINT AS a, (hash(i + 7919000003) % {rows})::BIGINT AS b FROM range({wanted}) t(i)"
-    )
+    drawn = f"SELECT (hash(i) % {rows})::BIGINT AS a, (hash(i + 7919000003) % {rows})::BIGINT AS b FROM range({wanted}) t(i)"
     if across:
-        drawn = (
-            f"SELECT a, b FROM ({drawn}) d JOIN {RECORDS} l ON l.rid = a JOIN {RECORDS} r ON r.rid = b WHERE true{across}"
-        )
+        drawn = f"SELECT a, b FROM ({drawn}) d JOIN {RECORDS} l ON l.rid = a JOIN {RECORDS} r ON r.rid = b WHERE true{across}"
     return f"SELECT least(a, b) AS rid_l, greatest(a, b) AS rid_r FROM ({drawn}) WHERE a <> b", False
 
 
@@ -236,7 +253,9 @@ def fit(
         if not lv.null and abs(np.log2(trained.m[k][i] / other.m[k][i])) > 1
     ]
     if apart:
-        trained.warnings.append(f"two runs of EM from different starts disagree by more than a bit on {', '.join(apart)}")
+        trained.warnings.append(
+            f"two runs of EM from different starts disagree by more than a bit on {', '.join(apart)}"
+        )
     _keep_order(comparisons, trained)
     _check(comparisons, trained)
     return trained
@@ -259,7 +278,9 @@ def _run(
     while iterations < MAX_ITERATIONS:
         iterations += 1
         strangers = pairs_total - matches - homes
-        match_odds = np.exp2(np.clip(weights(comparisons, candidates, m, u, matches / (matches + strangers)), -500, 500))
+        match_odds = np.exp2(
+            np.clip(weights(comparisons, candidates, m, u, matches / (matches + strangers)), -500, 500)
+        )
         home_odds = np.zeros(len(size))
         if homes_possible:
             home_odds = np.exp2(np.clip(_home_weights(comparisons, candidates, h, u, homes / strangers), -500, 500))
@@ -311,7 +332,9 @@ def weights(
 class _Counts:
     """How many pairs are at a level, and how many could have been."""
 
-    def __init__(self, comparisons: Sequence[Comparison], candidates: Patterns, sample: Patterns, total: float, alpha: float) -> None:
+    def __init__(
+        self, comparisons: Sequence[Comparison], candidates: Patterns, sample: Patterns, total: float, alpha: float
+    ) -> None:
         self.alpha = alpha
         self.comparisons = comparisons
         self.index = {c.name: k for k, c in enumerate(comparisons)}
@@ -357,7 +380,7 @@ class _Counts:
             if household and not comparison.household:
                 continue
             for i, level in enumerate(comparison.levels):
-                if not level.null:
+                if not level.null and not level.fixed:
                     at = float(weight[self.c_level[k][i]].sum())
                     base = float(weight[self.c_base[k][i]].sum())
                     alpha = self.alpha * comparison.trust
@@ -366,7 +389,7 @@ class _Counts:
     def update_u(self, u: list[list[float]], weight: Floats | None) -> None:
         for k, comparison in enumerate(self.comparisons):
             for i, level in enumerate(comparison.levels):
-                if not level.null:
+                if not level.null and not level.fixed:
                     at = float(weight[self.c_level[k][i]].sum()) if weight is not None else 0.0
                     base = float(weight[self.c_base[k][i]].sum()) if weight is not None else 0.0
                     n_at, n_base = max(self.n_level[k][i] - at, 0.0), max(self.n_base[k][i] - base, 0.0)
@@ -399,7 +422,7 @@ def _keep_order(comparisons: Sequence[Comparison], t: Trained) -> None:
                 for i in block:
                     t.m[k][i] = min(ratio * t.u[k][i], 1.0)
         for i, level in enumerate(comparison.levels):
-            if level.null:
+            if level.null or level.fixed:
                 continue
             weight = np.log2(t.m[k][i] / t.u[k][i])
             if weight < MIN_WEIGHT:
@@ -423,6 +446,6 @@ def _check(comparisons: Sequence[Comparison], t: Trained) -> None:
                 "learned are not matches of persons. Check that the columns are mapped to the right fields, or give "
                 "records that share an identifier (email, phone, national id) so that training can find true matches"
             )
-        plain = [i for i, lv in enumerate(comparison.levels) if not lv.null and not lv.given]
-        if t.m[k][plain[0]] <= t.u[k][plain[0]]:
+        plain = [i for i, lv in enumerate(comparison.levels) if not lv.null and not lv.given and not lv.fixed]
+        if plain and t.m[k][plain[0]] <= t.u[k][plain[0]]:
             t.warnings.append(f"{comparison.name}: agreement is no evidence in this data")
