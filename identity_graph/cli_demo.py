@@ -1,0 +1,108 @@
+"""`identity-graph demo`: load data, show what comes of it, and serve it."""
+
+import os
+import signal
+from contextlib import closing, suppress
+from hashlib import blake2b
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from identity_graph.database import database
+from identity_graph.demo import STORY, showing, tour
+from identity_graph.demo.loading import SUFFIXES, File, linked, load, own, shipped
+from identity_graph.demo.service import Client, serving
+from identity_graph.domain.rules import Rules
+from identity_graph.neo4j_runtime import RuntimeFailure, status
+from identity_graph.neo4j_runtime.server import stopped
+from identity_graph.services.active_rules import active_rules
+from identity_graph.services.rules_file import load_rules
+from identity_graph.services.submit import now
+from identity_graph.settings import Settings, default_data_dir
+from identity_graph.store.graph import Graph
+
+INTERRUPTED = 130
+
+
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder with your own CSV, Parquet and JSON Lines files.",
+            exists=True,
+            file_okay=False,
+            show_default="invented customers",
+        ),
+    ] = None,
+    leave: Annotated[bool, typer.Option("--exit", help="End after showing, instead of serving.")] = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=".demo"),
+    ] = None,
+) -> None:
+    """Load data, show what comes of it, and serve it until Ctrl-C.
+
+    A file of one's own may have a mapping NAME.yaml beside it; else its columns are recognised by their names.
+
+    Example: identity-graph demo --data exports
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    files = own(data) if data else []
+    if data and not files:
+        raise typer.BadParameter(f"{data} holds no file that ends in {', '.join(SUFFIXES)}", param_hint="--data")
+    settings = Settings(data_dir=data_dir or _home(data))
+    out = showing.console()
+    try:
+        _run(settings, files, out, leave)
+    except KeyboardInterrupt:
+        out.print("\nStopped. The same command goes on where it was.")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        _end_database(settings)
+
+
+def _run(settings: Settings, files: list[File], out: Console, leave: bool) -> None:
+    """Show ``files``, or the shipped data where there are none."""
+    story = orjson.loads(STORY.read_bytes())
+    sources = settings.data_dir / "sources"
+    # The shipped story is told by the built-in rules.
+    wanted = Rules() if not files else load_rules(settings.rules) if settings.rules else None
+    with database(settings) as connection, closing(Graph.connect(connection)) as graph:
+        graph.migrate(now())
+        rules = active_rules(graph, wanted, now())
+        with serving(graph, rules, settings.port) as ready:
+            placed = (
+                linked(files, sources) if files else shipped(sources, story["many_identifiers"]["joining_observation"])
+            )
+            done = load(graph, placed, rules)
+            guide = tour.Tour(out, Client(ready()), graph, rules, done)
+            if files:
+                tour.look(guide)
+            else:
+                tour.tell(guide, story)
+            if not leave:
+                with suppress(KeyboardInterrupt):
+                    out.print("It answers until you press Ctrl-C. The next start is quicker: the data stays.")
+                    Event().wait()
+
+
+def _home(data: Path | None) -> Path:
+    """A folder for the database of this data: here, or among the user's data where nothing can be written here."""
+    here = Path.cwd()
+    base = here / ".demo" if os.access(here, os.W_OK) else default_data_dir().with_name("identity-graph-demo")
+    if data is None:
+        return base / "retailer"
+    digest = blake2b(os.fsencode(data.resolve()), digest_size=4).hexdigest()
+    return base / f"{data.resolve().name}-{digest}"
+
+
+def _end_database(settings: Settings) -> None:
+    """Wait until the embedded database has ended, unless others use it too or it is to stay."""
+    if settings.neo4j_uri or not (now_running := status(settings.data_dir)).running or now_running.keep:
+        return
+    with suppress(RuntimeFailure), stopped(settings.data_dir, progress=False):
+        pass

@@ -1,0 +1,308 @@
+"""What the demonstration shows, drawn with Rich for a terminal of 100 columns. Nothing here asks anything."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.columns import Columns
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Column, Table
+from rich.text import Text
+
+from identity_graph.demo.loading import Load, Loaded
+from identity_graph.demo.service import Json, Key
+from identity_graph.domain.evidence import Refusal, RefusalCode
+from identity_graph.domain.rules import RECORD_NAMESPACE
+
+WIDTH = 100
+#: The most rows of one list: more is scrolled past, not read.
+MOST = 6
+MOST_TRAITS = 16
+
+
+class LinkLine(NamedTuple):
+    """A link as the statement `link/around` returns it. Times in microseconds since 1970."""
+
+    a: str
+    b: str
+    source: str
+    state: str
+    first_seen: int
+    last_seen: int
+    times: int
+    reason: str | None
+    parties: list[str] | None
+
+    @property
+    def refused(self) -> str | None:
+        """Why the link joins nobody, as a sentence; None where it does."""
+        return Refusal(RefusalCode(self.reason), tuple(self.parties or ())).message if self.reason else None
+
+
+class RefusalLine(NamedTuple):
+    """How many links are refused for a reason, and one of them, as `link/refusals` returns it."""
+
+    reason: str
+    links: int
+    a: str
+    b: str
+    source: str
+    parties: list[str] | None
+
+
+def console() -> Console:
+    """Standard output, at most 100 columns wide, and just as wide where it is no terminal."""
+    out = Console(highlight=False)
+    return Console(highlight=False, width=min(out.width, WIDTH) if out.is_terminal else WIDTH)
+
+
+class Chapters:
+    """Numbers the headings."""
+
+    def __init__(self, out: Console) -> None:
+        self._out, self._number = out, 0
+
+    def begin(self, title: str) -> None:
+        self._number += 1
+        self._out.print()
+        self._out.rule(f"[bold cyan]{self._number}[/]  [bold]{escape(title)}[/]", align="left", style="dim")
+
+
+def brief(name: str, width: int = 0) -> Column:
+    """A column of short values, which are never cut."""
+    return Column(name, no_wrap=True, min_width=max(len(name), width))
+
+
+def number(name: str) -> Column:
+    return Column(name, no_wrap=True, min_width=len(name), justify="right")
+
+
+def cut(name: str, most: int | None = None) -> Column:
+    """A column of values that may be cut."""
+    return Column(name, no_wrap=True, overflow="ellipsis", max_width=most)
+
+
+def table(*columns: Column | str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+
+
+def day(moment: str | int) -> str:
+    """The date of a moment, which is ISO 8601 text or microseconds since 1970."""
+    return moment[:10] if isinstance(moment, str) else f"{datetime.fromtimestamp(moment / 1e6, UTC):%Y-%m-%d}"
+
+
+def short(id: str) -> str:
+    """The end of a profile's id, which differs where its beginning is the time."""
+    return f"…{id[-8:]}"
+
+
+def key(text: str) -> Text:
+    """An identifier: its namespace faint."""
+    namespace, value = Key.of(text)
+    return Text.assemble((f"{namespace} ", "dim"), value)
+
+
+def _ends(a: str, b: str) -> Text:
+    return Text.assemble(key(a), (" — ", "dim"), key(b))
+
+
+def trait(profile: Json, name: str) -> str | None:
+    return next((str(found["value"]) for found in profile["goldenRecord"] if found["name"] == name), None)
+
+
+def called(profile: Json) -> str:
+    """What a person is called, as markup."""
+    parts = [part for part in (trait(profile, "first_name"), trait(profile, "last_name")) if part]
+    return escape(" ".join(parts) or trait(profile, "full_name") or "somebody without a name")
+
+
+# ---------------------------------------------------------------------------------------------- what was loaded
+
+
+def loaded(done: Load, identifiers: int, profiles: int) -> Iterable[RenderableType]:
+    lines = table(brief("source"), cut("file"), *map(number, ("rows", "taken", "repeated", "rejected")))
+    for one in done.files:
+        report = one.report
+        counts = (report.read, report.read - report.duplicates - report.rejected, report.duplicates, report.rejected)
+        lines.add_row(escape(one.file.source), escape(one.file.path.name), *(f"{n:,}" for n in counts))
+    yield lines
+    yield from (f"[red]{escape(one.report.failure)}[/]" for one in done.files if one.report.failure)
+    faulty = [one for one in done.files if one.report.warnings or one.report.rejected]
+    if faulty:
+        rows = sum(one.report.warnings + one.report.rejected for one in faulty)
+        where = f"{escape(_near(faulty[0].file.path))}.rejected.jsonl"
+        yield f"[dim]{rows:,} rows have a cell that is no valid identifier or cannot be read; see {where}[/]"
+    if done.rows:
+        speed = done.rows / max(done.seconds, 1e-3)
+        rate = f"{done.rows:,} rows in {done.seconds:.1f} s ([bold]{speed:,.0f} rows/s[/])"
+    else:
+        rate = "All rows were there from an earlier run"
+    yield f"{rate}; now [bold]{identifiers:,} identifiers[/] belong to [bold]{profiles:,} profiles[/]."
+
+
+def _near(path: Path) -> str:
+    """A path as a person here would write it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def recognised(files: Sequence[Loaded]) -> RenderableType:
+    """Which column was taken for what."""
+    lines = table(cut("file"), brief("means"), "columns")
+    for one in files:
+        name = one.file.path.name
+        if one.source and one.source.observations:
+            lines.add_row(escape(name), "observations", "")
+        elif one.source:
+            for what, columns in _meanings(one.source.task.columns.described()):
+                lines.add_row(escape(name), what, escape(columns))
+                name = ""
+    return lines
+
+
+def _meanings(described: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    """Identifiers and traits on one line each."""
+    grouped: dict[str, list[str]] = defaultdict(list)
+    for meaning, column in described:
+        kind, _, name = meaning.partition(" ")
+        if kind in ("identifier", "trait"):
+            grouped[f"{kind}s"].append(column if name == column else f"{name} = {column}")
+        else:
+            grouped[meaning].append(column)
+    return [(what, ", ".join(columns)) for what, columns in grouped.items()]
+
+
+# ---------------------------------------------------------------------------------------------- one person
+
+
+def profile(title: str, found: Json, width: int | None = None) -> Panel:
+    """A profile's identifiers, by namespace."""
+    lines = table(brief("", width=10), brief(""), cut(""))
+    lines.show_header = False
+    values: dict[str, list[str]] = defaultdict(list)
+    for edge in found["identifiers"]["edges"]:
+        values[edge["node"]["namespace"]].append(edge["node"]["value"])
+    records = values.pop(RECORD_NAMESPACE, [])
+    for namespace, named in values.items():
+        lines.add_row(
+            f"[dim]{escape(namespace)}[/]", str(len(named)) if len(named) > 1 else "", escape(", ".join(named))
+        )
+    if records:
+        sources = Counter(value.partition("/")[0] for value in records)
+        told = ", ".join(f"{n:,} of {source}" for source, n in sources.items())
+        lines.add_row("[dim]records[/]", str(len(records)) if len(records) > 1 else "", escape(told))
+    size = found["identifiers"]["totalCount"]
+    return Panel(
+        lines,
+        title=f"{title}: [bold]{called(found)}[/]",
+        subtitle=f"[dim]profile {short(found['id'])}, {size:,} identifiers[/]",
+        title_align="left",
+        subtitle_align="right",
+        border_style="cyan",
+        width=width,
+    )
+
+
+def side_by_side(*panels: Panel) -> RenderableType:
+    return Columns(panels, padding=(0, 1), equal=True)
+
+
+def golden(found: Json) -> RenderableType:
+    """Each value that survived, who said it and when, and what it prevailed over. Lists and objects are left out."""
+    plain = [one for one in found["goldenRecord"] if not isinstance(one["value"], list | dict)]
+    lines = table(
+        brief("golden record"), cut("value", 32), brief("source"), brief("date", width=10), cut("instead of", 34)
+    )
+    for one in plain[:MOST_TRAITS]:
+        others = [other for other in one["alternatives"] if other["value"] != one["value"]]
+        instead = f"{others[0]['value']} ({others[0]['source']}, {day(others[0]['observedAt'])})" if others else ""
+        shown = (one["name"], str(one["value"]), one["source"], day(one["observedAt"]))
+        lines.add_row(*map(escape, shown), f"[dim]{escape(instead)}[/]")
+    return more(lines, len(plain) - MOST_TRAITS)
+
+
+def more(lines: Table, left_out: int) -> Table:
+    """A last row that says how much was left out."""
+    if left_out > 0:
+        lines.add_row(f"[dim]and {left_out} more[/]")
+    return lines
+
+
+# ---------------------------------------------------------------------------------------------- why
+
+
+def links(found: Sequence[LinkLine]) -> RenderableType:
+    """Links between identifiers, records left out: who said it, how often and when."""
+    named = [link for link in found if RECORD_NAMESPACE not in (Key.of(link.a).namespace, Key.of(link.b).namespace)]
+    lines = table(cut("these two", 36), cut("were seen together", 36), brief("by"), number("times"), brief("last"))
+    for link in named[:MOST]:
+        lines.add_row(key(link.a), key(link.b), escape(link.source), str(link.times), day(link.last_seen))
+    return more(lines, len(named) - MOST)
+
+
+def refusals(found: Sequence[RefusalLine]) -> RenderableType:
+    """Which links were refused, how many for each reason."""
+    lines = table(brief("refused because", width=17), number("links"), "such as")
+    for one in found:
+        sentence = Refusal(RefusalCode(one.reason), tuple(one.parties or ())).message
+        lines.add_row(one.reason, f"{one.links:,}", _ends(one.a, one.b))
+        lines.add_row("", "", f"[dim]{escape(sentence)}[/]")
+    return lines
+
+
+def judged(found: Sequence[LinkLine]) -> RenderableType:
+    """Links side by side: which of them join, which were refused."""
+    lines = table(cut("link"), brief("by"), brief("last"), "joins")
+    for link in found:
+        verdict = f"[yellow]refused: {escape(link.refused)}[/]" if link.refused else "[green]yes[/]"
+        lines.add_row(_ends(link.a, link.b), escape(link.source), day(link.last_seen), verdict)
+    return lines
+
+
+# ---------------------------------------------------------------------------------------------- lineage, devices
+
+
+def lineage(found: Json) -> RenderableType:
+    """What made a profile, newest first, each with the link that caused it."""
+    lines = table(brief("when"), brief("what"), cut("because of the link", 54), brief("of"))
+    for edge in found["edges"]:
+        change = edge["node"]
+        cause = change["cause"].get("link")
+        because, source = "[dim]an identifier alone[/]", ""
+        if cause:
+            because, source = _ends(*(str(Key(**cause[end])) for end in ("from", "to"))), escape(cause["source"])
+        lines.add_row(change["at"][:19].replace("T", " "), _what(change), because, source)
+    return more(lines, found["totalCount"] - len(found["edges"]))
+
+
+def _what(change: Json) -> str:
+    moved = len(change["movedIdentifiers"])
+    counted = f", {moved} moved" if moved else ""
+    return f"{change['kind'].capitalize()}{counted}"
+
+
+def devices(found: Sequence[Json]) -> RenderableType:
+    lines = table(cut("other devices"), brief("last seen", width=10), number("sure"))
+    for device in found[:MOST]:
+        named = key(str(Key(**device["identifier"])))
+        lines.add_row(named, day(device["lastSeenAt"]), f"{device['confidence']:.0%}")
+    return more(lines, len(found) - MOST)
+
+
+# ---------------------------------------------------------------------------------------------- the end
+
+
+def invitation(address: str, about: Key) -> Iterable[RenderableType]:
+    """Where to go on, and what to ask there."""
+    query = f"""{{
+  profileByIdentifier(identifier: {{namespace: "{about.namespace}", value: "{about.value}"}}) {{
+    id size goldenRecord {{ name value source observedAt }}
+    identifiers {{ edges {{ node {{ namespace value sources }} }} }}
+  }}
+}}"""
+    yield f"Open [bold cyan]{address}/graphql[/], paste this and press Ctrl-Enter:"
+    yield Syntax(query, "graphql", background_color="default", padding=(1, 2))

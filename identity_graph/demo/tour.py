@@ -1,0 +1,164 @@
+"""The order in which the demonstration asks and shows: once for the shipped story, once for anybody's own files."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Console
+
+from identity_graph.demo import showing
+from identity_graph.demo.loading import Load, glued, observations, withheld
+from identity_graph.demo.service import Client, Json, Key
+from identity_graph.demo.showing import Chapters, LinkLine, RefusalLine, called, day, short
+from identity_graph.domain.rules import Rules
+from identity_graph.services.ingest import totals
+from identity_graph.store.graph import Graph
+
+#: Seconds for reads that look through the whole graph.
+UNHURRIED = 60.0
+MANY = 1_000
+
+
+class Tour:
+    """Everything that a chapter needs."""
+
+    def __init__(self, out: Console, client: Client, graph: Graph, rules: Rules, load: Load) -> None:
+        self.out, self.client, self.graph, self.rules, self.load = out, client, graph, rules, load
+        self.chapters = Chapters(out)
+
+    def loaded(self, title: str) -> None:
+        self.out.print("[bold]Identity Graph[/]: which identifiers are the same person?")
+        self.out.print(f"[dim]What follows is answered by the service that runs now at {self.client.address}[/]")
+        self.chapters.begin(title)
+        self.out.print(*showing.loaded(self.load, *totals(self.graph)), sep="\n")
+
+    def evidence(self, profile: Json, title: str) -> None:
+        """Why the identifiers of a profile are one person, and what was refused in the whole graph."""
+        self.chapters.begin(title)
+        members = [f"{e['node']['namespace']}:{e['node']['value']}" for e in profile["identifiers"]["edges"]]
+        self.out.print(showing.links([link for link in self.links(members) if link.state == "ACTIVE"]))
+        refusals = [RefusalLine(*row) for row in self.graph.read("link/refusals", timeout=UNHURRIED)]
+        if refusals:
+            self.out.print("\nNo link is dropped silently. Those that must not join people are kept, with the reason:")
+            self.out.print(showing.refusals(refusals))
+
+    def lineage(self, profile: Json, title: str) -> None:
+        self.chapters.begin(title)
+        self.out.print(showing.lineage(self.client.lineage(profile, showing.MOST)))
+
+    def links(self, keys: Sequence[str]) -> list[LinkLine]:
+        ((found,),) = self.graph.read("link/around", timeout=UNHURRIED, keys=keys, limit=MANY)
+        return [LinkLine(*row) for row in found]
+
+    def invite(self, about: Key) -> None:
+        self.chapters.begin("Look around yourself")
+        self.out.print(*showing.invitation(self.client.address, about), sep="\n")
+
+
+# ---------------------------------------------------------------------------------------------- the shipped story
+
+
+def tell(tour: Tour, story: Json) -> None:
+    """The people and devices that `story.json` names."""
+    tour.loaded("Five sources of one retailer, loaded into one graph")
+    star = story["many_identifiers"]
+    account = Key(**star["account"])
+    _joined(tour, withheld(star["joining_observation"]))
+    person = tour.client.person(account)
+    tour.evidence(person, "Why these are one person: the evidence")
+    family = story["family_tablet"]
+    _shop_tablet(tour, Key(**story["shop_tablet"]["device"]))
+    _family_tablet(tour, Key(**family["device"]), [Key(**user) for user in family["users"]])
+    tour.lineage(person, f"How {called(person)}'s profile came to be, newest first")
+    _devices(tour, Key(**story["cross_device"]["device"]))
+    _father_and_son(tour, story["father_and_son"])
+    tour.invite(account)
+
+
+def _joined(tour: Tour, last: Json) -> None:
+    """One observation joins two profiles: as they were a moment before it, and the one that is left."""
+    tour.chapters.begin("One event, and two profiles turn out to be one person")
+    keys = [Key(**identifier) for identifier in last["identifiers"]]
+    result = tour.client.submit(last)
+    took = tour.client.seconds
+    merge = next(change["id"] for change in result["changes"] if change["kind"] == "MERGED")
+    after = tour.client.person(keys[0])
+    edges = tour.client.lineage(after, 100)["edges"]
+    at = datetime.fromisoformat(next(edge["node"]["at"] for edge in edges if edge["node"]["id"] == merge))
+    before = [tour.client.person(key, (at - timedelta(microseconds=1)).isoformat()) for key in keys]
+    tour.out.print(showing.side_by_side(*(showing.profile("Before", profile, 49) for profile in before)))
+    seen = " and ".join(f"[bold]{key}[/]" for key in keys)
+    tour.out.print(f"Then the {last['source']} sees {seen} together, on {day(last['observedAt'])}.")
+    again = ", as in an earlier run" if result["duplicate"] else ""
+    tour.out.print(f"[dim]Sent by SubmitLinks, answered in {took * 1000:.0f} ms{again}. Before: asked `asOf` then.[/]")
+    tour.out.print(showing.profile("After", after))
+    tour.out.print(showing.golden(after))
+
+
+def _shop_tablet(tour: Tour, tablet: Key) -> None:
+    tour.chapters.begin("Shared devices do not glue people together")
+    users = sorted({end for link in tour.links([str(tablet)]) for end in (link.a, link.b)} - {str(tablet)})
+    status = tour.client.statuses([tablet])[0]["status"]
+    people = {found["profile"]["id"] for found in tour.client.statuses([Key.of(user) for user in users])}
+    blob = glued(observations(tour.load), str(tablet), tour.rules)
+    tour.out.print(
+        f"{len(users)} customers' accounts were used on [bold]{tablet}[/], which stands in a shop. The evidence gives "
+        f"it away: its status is [bold yellow]{status}[/], and none of its links joins anybody."
+    )
+    strangers = sum(Key.of(key).namespace == "user_id" for key in blob)
+    compared = showing.table("", showing.number("profiles"), "")
+    compared.add_row("these accounts, by the rules", f"[green]{len(people)}[/]", "[green]one account in each[/]")
+    compared.add_row(
+        "if every link were believed", "[red]1[/]", f"[red]{len(blob)} identifiers, {strangers} accounts[/]"
+    )
+    tour.out.print(compared)
+
+
+def _family_tablet(tour: Tour, tablet: Key, users: Sequence[Key]) -> None:
+    holder = tour.client.person(tablet)
+    one, other = (called(tour.client.person(user)) for user in users)
+    tour.out.print(
+        f"\n{one} and {other} share [bold]{tablet}[/] at home. It counts as {called(holder)}'s; "
+        "the other's links are kept, but join nobody:"
+    )
+    pairs = [{str(tablet), str(user)} for user in users]
+    tour.out.print(showing.judged([link for link in tour.links([str(tablet)]) if {link.a, link.b} in pairs]))
+
+
+def _devices(tour: Tour, phone: Key) -> None:
+    tour.chapters.begin("Across devices: whose phone is this, and what else do they use?")
+    found = tour.client.devices(phone)
+    owner = tour.client.person(phone)
+    tour.out.print(f"[bold]{phone}[/] is {called(owner)}'s. Answered in {tour.client.seconds * 1000:.0f} ms.")
+    tour.out.print(showing.devices(found))
+
+
+def _father_and_son(tour: Tour, story: Json) -> None:
+    tour.chapters.begin("Father and son: one name, one address, one landline, two people")
+    pair = [tour.client.person(Key(**story[who])) for who in ("father", "son")]
+    told = showing.table(*map(showing.brief, ("", "profile", "born", "e-mail", "lives in", "landline")))
+    for who, profile in zip(("father", "son"), pair, strict=True):
+        home = f"{showing.trait(profile, 'street')} {showing.trait(profile, 'house_number')}"
+        values = (showing.trait(profile, name) or "" for name in ("dob", "email"))
+        told.add_row(
+            f"{called(profile)}, {who}", short(profile["id"]), *values, home, showing.trait(profile, "phone") or ""
+        )
+    tour.out.print(told)
+    tour.out.print("Their customer numbers differ, and crm_id is unique: the shared landline cannot join them.")
+
+
+# ---------------------------------------------------------------------------------------------- one's own files
+
+
+def look(tour: Tour) -> None:
+    """What is worth seeing in any graph."""
+    tour.loaded("Your files, loaded into one graph")
+    tour.out.print(showing.recognised(tour.load.files))
+    ((richest,),) = tour.graph.read("profile/richest", timeout=UNHURRIED)
+    member = Key.of(richest)
+    person = tour.client.person(member)
+    tour.chapters.begin("The person whom most sources know")
+    tour.out.print(showing.profile("Profile", person))
+    tour.out.print(showing.golden(person))
+    tour.evidence(person, "Why these are one person: the evidence")
+    tour.lineage(person, "How the profile came to be, newest first")
+    tour.invite(member)
