@@ -28,6 +28,7 @@ class Late(NamedTuple):
 
 #: Commands and groups of commands that other modules define, as a Typer application or as a function.
 LATE = {
+    "demo": Late("identity_graph.cli_demo:demo", "Load data, show what comes of it, and serve it."),
     "rules": Late("identity_graph.cli_rules:rules_app", "Work with rules files."),
 }
 
