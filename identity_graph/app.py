@@ -3,11 +3,13 @@
 import asyncio
 import signal
 import socket
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager
 from ipaddress import ip_address
 from itertools import count
+from typing import TypeVar, cast
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -30,10 +32,12 @@ from identity_graph.services.submit import Submitter, now
 from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import Credentials, Graph
 
+T = TypeVar("T")
+
 #: Threads that wait for reads. More than some eight queries at once on two cores only make each one slower.
 READERS = 8
 #: A database that has just started interprets each statement; after so many look-ups they are compiled.
-WARM_UP = 300
+WARM_UP = 200
 #: Attempts at a statement that is planned for the first time, by a database that has just started.
 PATIENCE = 20
 
@@ -106,7 +110,7 @@ def create_app(
 
     async def open_services() -> None:
         try:
-            found = await asyncio.to_thread(stack.enter_context, services())
+            found = await _in_thread(lambda: stack.enter_context(services()))
             await warm_up(found)
         except Exception as e:
             failed(e)
@@ -121,6 +125,7 @@ def create_app(
             yield
         finally:
             state.services = None
+            opening.cancel()
             await asyncio.wait([opening])
             await asyncio.to_thread(stack.close)
 
@@ -136,6 +141,31 @@ def create_app(
             Route("/metrics", MetricsText(state)),
         ],
     )
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """What ``work`` returns. If nobody waits for it any more, it does not keep the process alive either."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error:
+            done.set_exception(error)
+        else:
+            done.set_result(cast(T, result))
+
+    def run() -> None:
+        result = error = None
+        try:
+            result = work()
+        except Exception as e:
+            error = e
+        loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="opening", daemon=True).start()
+    return await done
 
 
 async def not_found(_request: Request, _error: Exception) -> JSONResponse:

@@ -1,6 +1,7 @@
 """`identity-graph`: the command line. What a command needs is imported when it is called, so help comes at once."""
 
 import json
+import logging
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -29,7 +30,10 @@ class Late(NamedTuple):
 #: Commands and groups of commands that other modules define, as a Typer application or as a function.
 LATE = {
     "demo": Late("identity_graph.cli_demo:demo", "Load data, show what comes of it, and serve it."),
+    "ingest": Late("identity_graph.cli_ingest:ingest", "Take files into the graph."),
     "rules": Late("identity_graph.cli_rules:rules_app", "Work with rules files."),
+    "neo4j": Late("identity_graph.cli_neo4j:neo4j_app", "Look after the embedded database."),
+    "doctor": Late("identity_graph.cli_neo4j:doctor", "See what is installed, reachable and writable, with advice."),
 }
 
 
@@ -113,9 +117,11 @@ def serve(
 
     Example: identity-graph serve --port 8080
     """
+    chosen = settings(host=host, port=port, data_dir=data_dir)
+    # The driver tells of every attempt; what becomes of them is an error of ours.
+    logging.getLogger("neo4j").setLevel(logging.ERROR)
     from identity_graph import app as application
 
-    chosen = settings(host=host, port=port, data_dir=data_dir)
     application.serve(chosen.host, chosen.port, chosen.api_keys, lambda: _services(chosen), _announce)
 
 
@@ -211,26 +217,31 @@ def new(
     )
 
 
+#: Errors that a user can do something about, by the module that defines them.
+EXPECTED = {
+    "identity_graph.app": "CannotServe",
+    "identity_graph.neo4j_runtime": "RuntimeFailure",
+    "identity_graph.services.active_rules": "OtherRules",
+    "identity_graph.services.rules_file": "RulesFileError",
+    "identity_graph.store.errors": "StoreError",
+}
+
+
 def explained(error: Exception) -> str | None:
     """The sentence for an error that a user can do something about; None for a defect."""
-    from pydantic import ValidationError
+    # An error exists only if its module was imported, and to import all of them takes seconds.
+    expected = tuple(getattr(sys.modules[module], name) for module, name in EXPECTED.items() if module in sys.modules)
+    if isinstance(error, expected):
+        return str(error)
+    if "pydantic" in sys.modules:
+        from pydantic import ValidationError
 
-    from identity_graph.app import CannotServe
-    from identity_graph.neo4j_runtime import RuntimeFailure
-    from identity_graph.services.active_rules import OtherRules
-    from identity_graph.services.rules_file import RulesFileError
-    from identity_graph.store.errors import StoreError
-
-    match error:
-        case ValidationError():
+        if isinstance(error, ValidationError):
             return "\n".join(
                 f"setting {'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors(include_input=False)
             )
-        case CannotServe() | RuntimeFailure() | OtherRules() | RulesFileError() | StoreError():
-            return str(error)
-        case _:
-            return None
+    return None
 
 
 def main() -> None:
