@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from identity_graph.domain.assignment import Assigned, Former, assign
-from identity_graph.domain.evidence import CannotLink, Key, Link, LinkKind, Observation, Refusal, RefusalCode
+from identity_graph.domain.evidence import CannotLink, Key, Link, Observation, Refusal, RefusalCode
 from identity_graph.domain.identifiers import Identifier, split_key
 from identity_graph.domain.partition import (
     DisjointSets,
@@ -95,10 +95,7 @@ class Sighting:
 
 @dataclass(slots=True)
 class Claim:
-    """What a batch says of one link, and the observation that said it first (empty for the model's own).
-
-    A matched claim that does not conduct is a proposal.
-    """
+    """What the batch says of one link, and the observation that said it first."""
 
     id: str
     a: Key
@@ -109,33 +106,10 @@ class Claim:
     count: int
     observation: str
     refusal: Refusal | None = None
-    kind: LinkKind = LinkKind.OBSERVED
-    weight: float = 0.0
-    conducts: bool = True
 
     @property
     def link(self) -> Link:
-        seen = (self.first_seen, self.last_seen, self.count)
-        return Link(self.id, self.a, self.b, self.source, *seen, self.kind, self.weight, self.conducts)
-
-    @property
-    def joins(self) -> bool:
-        return self.conducts and not self.refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """What the model says anew: links to state, and the ends of stored ones that it states otherwise or takes back.
-
-    ``withdrawn`` are ids of links that hold no longer.
-    """
-
-    claims: tuple[Claim, ...] = ()
-    withdrawn: frozenset[str] = frozenset()
-    unsettled: frozenset[Key] = frozenset()
-
-
-NOTHING_MATCHED = Matched()
+        return Link(self.id, self.a, self.b, self.source, self.first_seen, self.last_seen, self.count)
 
 
 @dataclass(slots=True)
@@ -153,13 +127,11 @@ class Group:
 class Survey:
     """The batch, gathered: ``groups`` to decide, ``lock`` the profiles to hold, ``read`` those to read whole.
 
-    ``home`` is each conducting identifier's profile id, or the key itself where it is new; ``withdrawn`` are ids of
-    stored links that hold no longer.
+    ``home`` is each conducting identifier's profile id, or the key itself where it is new.
     """
 
     sightings: dict[Key, Sighting]
     claims: dict[str, Claim]
-    withdrawn: frozenset[str]
     home: dict[Key, str]
     groups: list[Group]
     lock: list[str]
@@ -171,30 +143,26 @@ def survey(
     identifiers: Mapping[Key, KnownIdentifier],
     profiles: Mapping[str, KnownProfile],
     rules: Rules,
-    matched: Matched = NOTHING_MATCHED,
 ) -> Survey:
-    """Gather a batch of fresh observations, and what the model says of known identifiers; see what it touches."""
+    """Gather a batch of fresh observations and see what it touches."""
     sightings = _sightings(batch, identifiers)
     claims = _claims(batch)
     _share(sightings, claims, identifiers, rules)
-    claims.update((claim.id, claim) for claim in matched.claims)
-    ends = {key for claim in matched.claims for key in (claim.a, claim.b)} | matched.unsettled
-    state = {key: identifiers[key].state for key in ends} | {key: s.state for key, s in sightings.items()}
-    shared = {key for key, is_now in state.items() if is_now == SHARED}
-    blocked = {key for key, is_now in state.items() if is_now == BLOCKED}
+    shared = {key for key, s in sightings.items() if s.state == SHARED}
+    blocked = {key for key, s in sightings.items() if s.state == BLOCKED}
     for claim in claims.values():
         claim.refusal = refused_by_ends(claim.a, claim.b, blocked, shared)
 
     homes = DisjointSets()
     home: dict[Key, str] = {}
-    for key in state:
-        known = identifiers.get(key)
-        if key in blocked or (known and known.state == SHARED):
+    for key, sighting in sightings.items():
+        if sighting.state == BLOCKED or (sighting.state == SHARED and not sighting.new and not sighting.newly_shared):
             continue
+        known = identifiers.get(key)
         home[key] = (known.profile or key) if known else key
         homes.find(home[key])
     for claim in claims.values():
-        if claim.joins:
+        if not claim.refusal:
             homes.join(home[claim.a], home[claim.b])
     groups: dict[str, Group] = defaultdict(Group)
     placed: set[str] = set()
@@ -206,17 +174,16 @@ def survey(
         elif place not in placed:
             placed.add(place)
             group.profiles.append(place)
-        if key in matched.unsettled or (key in shared and place != key):
+        if sightings[key].newly_shared and place != key:
             group.resolve = True
     for claim in claims.values():
-        if claim.joins:
+        if not claim.refusal:
             groups[homes.find(home[claim.a])].claims.append(claim)
     for group in groups.values():
         group.resolve = group.resolve or not _all_allowed(group, profiles, rules)
     return Survey(
         sightings,
         claims,
-        matched.withdrawn,
         home,
         list(groups.values()),
         sorted(placed),
@@ -315,15 +282,12 @@ def _within(holding: Holding, rules: Rules) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A merge, split or move. ``participants`` are pairs of profile id and role.
-
-    ``link`` and ``observation`` are the cause; both are None where a link was taken back.
-    """
+    """A merge, split or move. ``participants`` are pairs of profile id and role."""
 
     id: str
     kind: str
     link: str | None
-    observation: str | None
+    observation: str
     moved: tuple[Key, ...]
     participants: tuple[tuple[str, str], ...]
 
@@ -416,7 +380,7 @@ def _unite_all(
         plan.home[key] = id
     if len(known) > 1:
         ages = {p.id: (p.created_at, p.id) for p in known}
-        joins = [(c.id, c.observation or None, seen.home[c.a], seen.home[c.b]) for c in group.claims]
+        joins = [(c.id, c.observation, seen.home[c.a], seen.home[c.b]) for c in group.claims]
         for loser, link, observation in _merges(joins, ages):
             change = Change(new_id(), "MERGED", link, observation, (), ((id, "SURVIVOR"), (loser, "MERGED")))
             plan.absorb.append((loser, id))
@@ -425,15 +389,15 @@ def _unite_all(
 
 
 def _merges(
-    joins: Iterable[tuple[str, str | None, str, str]], ages: Mapping[str, tuple[int, str]]
-) -> list[tuple[str, str, str | None]]:
+    joins: Iterable[tuple[str, str, str, str]], ages: Mapping[str, tuple[int, str]]
+) -> list[tuple[str, str, str]]:
     """Each profile that loses its id, with the link and the observation that brought it to an older one.
 
     ``joins`` are (link, observation, one place, the other) in the order in which they happened.
     """
     sets = DisjointSets()
     oldest = {id: id for id in ages}
-    lost: list[tuple[str, str, str | None]] = []
+    lost: list[tuple[str, str, str]] = []
     for link, observation, one, other in joins:
         a, b = sets.find(one), sets.find(other)
         if a == b:
@@ -460,7 +424,7 @@ def _resolve_again(
     nodes = [*members, *(k for g in groups for k in g.new)]
     shared = {k for k in nodes if (s := seen.sightings.get(k)) and s.state == SHARED}
     claims = {c.id: c for g in groups for c in g.claims}
-    stored = {s.link.id: s for s in component.links if s.link.id not in seen.withdrawn}
+    stored = {s.link.id: s for s in component.links}
     live: list[Link] = []
     verdicts: dict[str, Refusal] = {}
     for id, s in stored.items():
@@ -468,8 +432,8 @@ def _resolve_again(
         if crowded:
             verdicts[id] = Refusal(RefusalCode.SHARED_IDENTIFIER, crowded)
         else:
-            live.append(_restated(s.link, seen.claims.get(id)))
-    live = [link for link in live if link.conducts]
+            claim = claims.get(id)
+            live.append(_seen_again(s.link, claim) if claim else s.link)
     live += [c.link for id, c in claims.items() if id not in stored]
 
     united = [unite(keys, links, component.cannot_links, rules) for keys, links in components(nodes, live)]
@@ -501,7 +465,7 @@ def _resolve_again(
         held[m.profile].append(m.key)
     formers = [Former(p.id, p.created_at, frozenset(held[p.id])) for p in component.profiles.values()]
     trigger = max((c for g in groups for c in g.claims), key=lambda c: (c.last_seen, c.id), default=None)
-    trigger = trigger or max(seen.claims.values(), key=lambda c: (c.last_seen, c.id), default=None)
+    trigger = trigger or max(seen.claims.values(), key=lambda c: (c.last_seen, c.id))
     resolved = _Resolved(members, component.profiles, stored, claims, trigger, new_id, plan)
     for assigned in assign(parts, formers, seniority):
         index = at[next(iter(assigned.part))]
@@ -512,12 +476,7 @@ def _resolve_again(
             plan.home[key] = resolved.ids[parts[index]]
 
 
-def _restated(link: Link, claim: Claim | None) -> Link:
-    """A stored link with what the batch adds: an observation counts, the model's latest word stands."""
-    if claim is None:
-        return link
-    if claim.kind is LinkKind.MATCHED:
-        return claim.link
+def _seen_again(link: Link, claim: Claim) -> Link:
     return replace(
         link,
         first_seen=min(link.first_seen, claim.first_seen),
@@ -534,7 +493,7 @@ class _Resolved:
     known: Mapping[str, KnownProfile]
     stored: Mapping[str, StoredLink]
     claims: Mapping[str, Claim]
-    trigger: Claim | None
+    trigger: Claim
     new_id: Callable[[], str]
     plan: Plan
     ids: dict[frozenset[Key], str] = field(default_factory=dict[frozenset[Key], str])
@@ -571,7 +530,7 @@ class _Resolved:
         joins = [(x.id, self._observation(x.id), self._place(x.a), self._place(x.b)) for x in (*before, *after)]
         causes = {loser: (link, observation) for loser, link, observation in _merges(joins, ages)}
         touching = [link for link in after if link.id in self.claims] or after
-        link = touching[0].id if touching else self.trigger and self.trigger.id
+        link = touching[0].id if touching else self.trigger.id
         for loser in assigned.absorbed:
             cause, observation = causes.get(loser.id, (link, self._observation(link)))
             moved = tuple(came.pop(loser.id, ()))
@@ -596,9 +555,9 @@ class _Resolved:
     def _place(self, key: Key) -> str:
         return self.members[key].profile if key in self.members else key
 
-    def _observation(self, link: str | None) -> str | None:
-        claim = self.claims.get(link or "") or self.trigger
-        return (claim.observation or None) if claim else None
+    def _observation(self, link: str) -> str:
+        claim = self.claims.get(link)
+        return claim.observation if claim else self.trigger.observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -646,7 +605,7 @@ def outcomes(
 
     ``shared`` are the profiles of identifiers that were shared before.
     """
-    caused: dict[str | None, list[ChangeRef]] = defaultdict(list)
+    caused: dict[str, list[ChangeRef]] = defaultdict(list)
     for change in plan.changes:
         caused[change.observation].append(ChangeRef(change.id, change.kind))
     split = {id for change in plan.changes for id, role in change.participants if role == "CREATED"}
