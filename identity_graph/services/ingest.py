@@ -153,6 +153,45 @@ class Rejections:
         return at + len(text)
 
 
+class Tally:
+    """What a file's rows came to, and its rejections, batch after batch."""
+
+    def __init__(self, source: Source, report: Report) -> None:
+        self.source, self.report = source, report
+        self.rejections = Rejections(source.task.path)
+        self.committed = Committed()
+
+    def begin(self, at: Committed) -> None:
+        """Go on from a place; what came of the rows before it is part of the report."""
+        report = self.report
+        self.committed = replace(at, size=self.rejections.keep(at.size))
+        if report.read < at.read:
+            report.read = report.skipped = at.read
+            report.rejected, report.warnings = at.rejected, at.warnings
+            report.duplicates = at.read - at.rejected
+
+    def add(self, batch: Batch, accepted: int, rejections: Iterable[tuple[int, Rejection]]) -> None:
+        """Count a batch that was written, and write down what of it was not, with the line of each."""
+        report, before = self.report, self.committed
+        for sentence, times in batch.notices.items():
+            report.notices[sentence] = report.notices.get(sentence, 0) + times
+        remarks = [*batch.remarks, *(remark(line, r, {"id": r.observation_id}) for line, r in rejections)]
+        remarks.sort(key=lambda remark: remark["line"])
+        rejected = sum(remark["severity"] == "error" for remark in remarks)
+        self.committed = Committed(
+            batch.place,
+            before.read + batch.rows,
+            before.rejected + rejected,
+            before.warnings + len(remarks) - rejected,
+            self.rejections.write(before.size, remarks),
+        )
+        report.read += batch.rows
+        report.accepted += accepted
+        report.rejected += rejected
+        report.warnings += len(remarks) - rejected
+        report.duplicates = report.read - report.accepted - report.rejected
+
+
 def ingest(
     graph: Graph, source: Source, report: Report, told: Callable[[int], None], stopped: Callable[[], bool]
 ) -> None:
@@ -168,38 +207,29 @@ class _Taking:
     """One file on its way into the graph."""
 
     def __init__(self, graph: Graph, source: Source, report: Report) -> None:
-        self.graph, self.source, self.report, self.rules = graph, source, report, source.task.rules
-        self.rejections = Rejections(source.task.path)
-        self.committed = Committed()
+        self.graph, self.source, self.rules = graph, source, source.task.rules
+        self.tally = Tally(source, report)
         self.together = 1
 
     def run(self, told: Callable[[int], None], stopped: Callable[[], bool]) -> None:
-        begun = time.monotonic()
-        report, task = self.report, self.source.task
+        begun = time.monotonic() - self.tally.report.seconds
+        task = self.source.task
         earlier = Committed.read_from(self.graph, self.source.key)
         first = True
         with reading(replace(task, begin=earlier.place) if earlier else task, workers=1) as batches:
             for batch in self._joined(batches):
                 if first:
-                    self._begin(earlier if earlier and batch.resumed else Committed())
+                    self.tally.begin(earlier if earlier and batch.resumed else Committed())
                     first = False
                 self._commit(batch)
-                report.seconds = time.monotonic() - begun
+                self.tally.report.seconds = time.monotonic() - begun
                 told(batch.place.bytes)
                 if stopped():
                     return
-        report.finished = True
-
-    def _begin(self, at: Committed) -> None:
-        size = self.rejections.keep(at.size)
-        self.committed = replace(at, size=size)
-        report = self.report
-        report.read = report.skipped = at.read
-        report.rejected, report.warnings = at.rejected, at.warnings
-        report.duplicates = at.read - at.rejected
+        self.tally.report.finished = True
 
     def _joined(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Batches put together to transactions."""
+        """Batches put together to writes."""
         while some := list(islice(batches, self.together)):
             first, *others = some
             for other in others:
@@ -207,8 +237,7 @@ class _Taking:
             yield first
 
     def _commit(self, batch: Batch) -> None:
-        for sentence, times in batch.notices.items():
-            self.report.notices[sentence] = self.report.notices.get(sentence, 0) + times
+        """Write the rows, then the rejections, then the place: cut off in between, the next run mends it."""
         begun = time.monotonic()
         answers = self._write(batch.observations())
         seconds = time.monotonic() - begun
@@ -216,11 +245,11 @@ class _Taking:
             self.together = min(MOST_TOGETHER, self.together * 2)
         elif seconds > SLOW:
             self.together = max(1, self.together // 2)
-        self.committed = self._remember(batch, answers)
-        report, done = self.report, self.committed
-        report.read, report.rejected, report.warnings = done.read, done.rejected, done.warnings
-        report.accepted += sum(isinstance(answer, Accepted) and not answer.duplicate for answer in answers)
-        report.duplicates = report.read - report.accepted - report.rejected
+        accepted = sum(isinstance(answer, Accepted) and not answer.duplicate for answer in answers)
+        found = zip(batch.lines, answers, strict=True)
+        self.tally.add(batch, accepted, ((line, a) for line, a in found if isinstance(a, Rejection)))
+        params = {"key": self.source.key, "place": self.tally.committed.as_text(), "at": now()}
+        _patiently(lambda: self.graph.write(lambda tx: tx.do("ingest/advance", **params)))
 
     def _write(self, observations: list[Observation]) -> list[Answer]:
         if not observations:
@@ -232,26 +261,6 @@ class _Taking:
                 raise
         middle = len(observations) // 2
         return self._write(observations[:middle]) + self._write(observations[middle:])
-
-    def _remember(self, batch: Batch, answers: list[Answer]) -> Committed:
-        """Write the rejections, then the place: cut off in between, the next run cuts the file back."""
-        remarks = [*batch.remarks]
-        for line, answer in zip(batch.lines, answers, strict=True):
-            if isinstance(answer, Rejection):
-                remarks.append(remark(line, answer, {"id": answer.observation_id}))
-        remarks.sort(key=lambda remark: remark["line"])
-        rejected = sum(remark["severity"] == "error" for remark in remarks)
-        before = self.committed
-        after = Committed(
-            batch.place,
-            before.read + batch.rows,
-            before.rejected + rejected,
-            before.warnings + len(remarks) - rejected,
-            self.rejections.write(before.size, remarks),
-        )
-        params = {"key": self.source.key, "place": after.as_text(), "at": now()}
-        _patiently(lambda: self.graph.write(lambda tx: tx.do("ingest/advance", **params)))
-        return after
 
 
 def _patiently(work: Callable[[], T]) -> T:

@@ -1,0 +1,9 @@
+// name: verify/changes
+// summary: The identifiers that each change moved, when, and to which profiles.
+// params: none
+// returns: change: String, at: Integer, moved: List<String>, targets: List<String>
+// access: read
+// index: none
+MATCH (c:Change) WHERE size(c.moved) > 0
+RETURN c.id AS change, c.at AS at, c.moved AS moved,
+  [(c)-[of:OF]->(p:Profile) WHERE of.role IN ['SURVIVOR', 'TARGET', 'CREATED'] | p.id] AS targets

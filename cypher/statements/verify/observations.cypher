@@ -1,0 +1,11 @@
+// name: verify/observations
+// summary: Observations of which an identifier is missing.
+// params: none
+// returns: observation: String
+// access: read
+// index: identifier_key
+MATCH (o:Observation)
+UNWIND o.keys AS key
+OPTIONAL MATCH (i:Identifier {key: key})
+WITH o, i WHERE i IS NULL
+RETURN DISTINCT o.id AS observation

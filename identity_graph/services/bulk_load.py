@@ -1,0 +1,406 @@
+"""The first load of an empty graph: what the write path would make of all observations in one batch, written as files
+for Neo4j's own import.
+
+Everything is numbered in the order in which it was met, and kept in arrays.
+"""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.csv import WriteOptions, write_csv
+
+from identity_graph.domain.decision import ACTIVE, BLOCKED, REFUSED, SHARED, created_change_id
+from identity_graph.domain.evidence import Key, Link
+from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.intake import Rejection
+from identity_graph.domain.rules import Rules
+from identity_graph.services.compact import Compact, Ints
+from identity_graph.services.ingest_batches import Batch
+from identity_graph.services.observe import new_id
+
+Files = list[tuple[str, list[Path]]]
+Column = Any
+"""An array of pyarrow, which ships no types."""
+Table = Any
+"""A table of pyarrow: the header of a file for the import, and its columns."""
+
+#: What separates the values of a list in Neo4j's import. No identifier, source or id holds a control character.
+SEPARATOR = "\x1f"
+
+
+class Gathering:
+    """Observations taken in, each once. Everything is numbered in the order in which it was met."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.observations: dict[str, int] = {}
+        self.digests: list[str] = []
+        self.sources: dict[str, int] = {}
+        self.source_of, self.observed_at = array("q"), array("q")
+        self.identifiers: dict[Key, int] = {}
+        self.raw: dict[int, str] = {}
+        self.blocked = bytearray()
+        self.seen, self.seen_end = array("q"), array("q", [0])
+        self.links: dict[str, int] = {}
+        self.link_a, self.link_b, self.link_source = array("q"), array("q"), array("q")
+        self.said, self.said_end = array("q"), array("q", [0])
+        self.records: dict[str, tuple[int, str, str, str | None, str, int]] = {}
+        self.traits_size = 0
+
+    def add(self, batch: Batch) -> tuple[int, list[tuple[int, Rejection]]]:
+        """Take a batch in: how many were known before, and which ids stood for something else, with their lines."""
+        known = 0
+        reused: list[tuple[int, Rejection]] = []
+        for line, packed in zip(batch.lines, batch.packed, strict=True):
+            id, digest = packed[0], packed[4]
+            number = self.observations.setdefault(id, len(self.digests))
+            if number == len(self.digests):
+                self._take(*packed)
+            elif self.digests[number] == digest:
+                known += 1
+            else:
+                message = "this id was already used for an observation with other content"
+                reused.append((line, Rejection(id, "ID_REUSED", message, ("id",))))
+        return known, reused
+
+    def _take(
+        self,
+        _id: str,
+        source: str,
+        at: int,
+        values: Sequence[tuple[str, str, str, bool]],
+        digest: str,
+        record_id: str | None,
+        traits: Mapping[str, Any] | None,
+        links: Sequence[str],
+    ) -> None:
+        self.digests.append(digest)
+        from_source = self.sources.setdefault(source, len(self.sources))
+        self.source_of.append(from_source)
+        self.observed_at.append(at)
+        identifiers, own = self.identifiers, list[tuple[Key, int]]()
+        for namespace, value, raw, junk in values:
+            key = f"{namespace}:{value}"
+            number = identifiers.setdefault(key, len(self.blocked))
+            if number == len(self.blocked):
+                self.blocked.append(junk)
+                if raw != value:
+                    self.raw[number] = raw
+            own.append((key, number))
+            self.seen.append(number)
+        self.seen_end.append(len(self.seen))
+        if links:
+            for (one, other), id in zip(combinations(own, 2), links, strict=True):
+                number = self.links.setdefault(id, len(self.link_source))
+                if number == len(self.link_source):
+                    a, b = (one, other) if one < other else (other, one)
+                    self.link_a.append(a[1])
+                    self.link_b.append(b[1])
+                    self.link_source.append(from_source)
+                self.said.append(number)
+        self.said_end.append(len(self.said))
+        if traits is not None and own and not values[0][3]:
+            key = f"{source}#{own[0][0]}" if record_id is None else f"{source}/{record_id}"
+            old = self.records.get(key)
+            if old is None or (at, digest) > old[:2]:
+                text = orjson.dumps(traits, option=orjson.OPT_SORT_KEYS).decode()
+                self.traits_size += len(text)
+                self.records[key] = (at, digest, source, record_id, text, own[0][1])
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+
+class Load:
+    """The graph of what was gathered: decided, then written."""
+
+    def __init__(self, gathering: Gathering) -> None:
+        self.gathering, self.rules = gathering, gathering.rules
+        self.sources, self.links = list(gathering.sources), list(gathering.links)
+        said, observed_at = _ints(gathering.said), _ints(gathering.observed_at)
+        sayer = np.repeat(np.arange(len(gathering)), np.diff(_ints(gathering.said_end)))
+        self.link_first, self.link_last = _span(said, observed_at[sayer], len(self.links))
+        self.link_count = np.bincount(said, minlength=len(self.links))
+        self.seen, self.seen_end = _ints(gathering.seen), _ints(gathering.seen_end)
+        self.seer = np.repeat(np.arange(len(gathering)), np.diff(self.seen_end))
+        self.keys = list(gathering.identifiers)
+        every = np.ones(len(self.links), bool)
+        self.evidence = Compact(
+            self.keys,
+            np.frombuffer(bytes(gathering.blocked), np.uint8).astype(bool),
+            _ints(gathering.link_a),
+            _ints(gathering.link_b),
+            every,
+            every,
+            self._link,
+            gathering.rules,
+        )
+        self.parts = self.evidence.partition()
+
+    def _link(self, number: int) -> Link:
+        source = self.sources[self.gathering.link_source[number]]
+        a, b = self.keys[self.gathering.link_a[number]], self.keys[self.gathering.link_b[number]]
+        seen = int(self.link_first[number]), int(self.link_last[number]), int(self.link_count[number])
+        return Link(self.links[number], a, b, source, *seen)
+
+    def write(self, folder: Path, at: int, others: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Files, Files]:
+        """Write CSV files for the import, and return the nodes by label and the relationships by type.
+
+        ``at`` is the moment of the load in microseconds. ``others`` are further nodes by label.
+        """
+        home, many = self.parts.home, self.parts.many
+        housed = home[self.seen] >= 0
+        self.ids = pa.array([new_id() for _ in range(many)], pa.string())
+        self.size = np.bincount(home[home >= 0], minlength=many)
+        self.created_by = _first(home[self.seen[housed]], self.seer[housed], many)
+        tables = [
+            ("Identifier", self._identifiers(device=False)),
+            ("Identifier:Device", self._identifiers(device=True)),
+            ("Profile", self._profiles(at)),
+            ("Record", self._records()),
+            ("Observation", self._observations(at)),
+            *((label, pa.Table.from_pylist([dict(row) for row in rows])) for label, rows in others.items()),
+        ]
+        joins = [("MEMBER_OF", self._memberships(at)), ("LINK", self._links()), ("HAS", self._anchors())]
+        with ThreadPoolExecutor(2) as pool:
+            nodes, edges = (
+                [(name, pool.submit(_write, folder / f"{name.replace(':', '-')}.csv", table)) for name, table in some]
+                for some in (tables, joins)
+            )
+            return [(n, [f.result()]) for n, f in nodes], [(n, [f.result()]) for n, f in edges]
+
+    def _identifiers(self, *, device: bool) -> Table:
+        e = self.evidence
+        is_device = np.array([self.rules.rule(name).is_device for name in e.namespaces], bool)
+        # A junk value is no device: the write path gives it no further label.
+        chosen = np.flatnonzero((is_device[e.namespace] & ~e.blocked) == device)
+        first, last = _span(self.seen, _ints(self.gathering.observed_at)[self.seer], len(self.keys))
+        names = pa.array(e.namespaces, pa.string()).take(pa.array(e.namespace))
+        values = pa.array([split_key(key)[1] for key in self.keys], pa.string())
+        raw = pa.array([self.gathering.raw.get(n) for n in range(len(self.keys))], pa.string())
+        state = pa.array([ACTIVE, SHARED, BLOCKED], pa.string()).take(pa.array(e.shared + 2 * e.blocked))
+        return pa.table(
+            {
+                ":ID": np.arange(len(self.keys)),
+                "key": self.evidence.key_array,
+                "namespace": names,
+                "value": values,
+                "raw": raw,
+                "first_seen:long": first,
+                "last_seen:long": last,
+                "sources:string[]": self._sources(),
+                "state": state,
+                "partners:string[]": self._partner_lists(),
+            }
+        ).take(pa.array(chosen))
+
+    def _sources(self) -> Column:
+        """The sources of each identifier, sorted."""
+        order = sorted(range(len(self.sources)), key=self.sources.__getitem__)
+        place = np.argsort(np.array(order, np.int64))
+        many = max(1, len(self.sources))
+        pairs = np.unique(self.seen * many + place[_ints(self.gathering.source_of)[self.seer]])
+        names = pa.array([self.sources[n] for n in order], pa.string())
+        return _joined(pairs // many, names.take(pa.array(pairs % many)), len(self.keys))
+
+    def _partner_lists(self) -> Column:
+        """Partners of unique namespaces; of a shared identifier enough to prove that it is one."""
+        e = self.evidence
+        starts = np.searchsorted(e.partner_of, np.arange(len(self.keys)))
+        nth = np.arange(len(e.partner_of)) - starts[e.partner_of]
+        most = np.array([4 * ((self.rules.rule(name).fan_out or 0) + 1) for name in e.namespaces], np.int64)
+        kept = ~e.shared[e.partner_of] | (nth < most[e.namespace[e.partner_of]])
+        return _joined(e.partner_of[kept], e.key_array.take(pa.array(e.partner[kept])), len(self.keys))
+
+    def _profiles(self, at: int) -> Table:
+        e, home, many, apart = self.evidence, self.parts.home, self.parts.many, self.parts.apart
+        limited = np.flatnonzero(e.bounded() & (home >= 0))
+        limited = limited[np.lexsort((e.rank[limited], home[limited]))]
+        conducts = np.ones(len(self.links), bool)
+        conducts[list(self.parts.refused)] = False
+        created_link = _first(home[e.a[conducts]], np.flatnonzero(conducts), many)
+        for profile, link in self.parts.begun.items():
+            created_link[profile] = link
+        links, observations = (pa.array(list(ids), pa.string()) for ids in (self.links, self.gathering.observations))
+        refused = np.bincount(home[np.concatenate((e.a[apart], e.b[apart]))], minlength=many)
+        return pa.table(
+            {
+                ":ID": np.arange(many) + len(self.keys),
+                "id": self.ids,
+                "status": pa.array(["ACTIVE"] * many, pa.string()),
+                "created_at:long": np.full(many, at),
+                "size:long": self.size,
+                "version:long": np.ones(many, np.int64),
+                "rev:long": np.zeros(many, np.int64),
+                "refused:long": refused,
+                "guarded:boolean": np.zeros(many, bool),
+                "limited:string[]": _joined(home[limited], e.key_array.take(pa.array(limited)), many),
+                "created_by": observations.take(pa.array(self.created_by)),
+                "created_link": links.take(_optional(created_link)),
+            }
+        )
+
+    def _memberships(self, at: int) -> Table:
+        members = np.flatnonzero(self.parts.home >= 0)
+        return pa.table(
+            {
+                ":START_ID": members,
+                "member": self.evidence.key_array.take(pa.array(members)),
+                "since:long": np.full(len(members), at),
+                ":END_ID": self.parts.home[members] + len(self.keys),
+            }
+        )
+
+    def _links(self) -> Table:
+        e, refused = self.evidence, self.parts.refused
+        many = len(self.links)
+        verdicts = [refused.get(n) for n in range(many)]
+        return pa.table(
+            {
+                ":START_ID": e.a,
+                ":END_ID": e.b,
+                "id": pa.array(self.links, pa.string()),
+                "kind": pa.array(["OBSERVED"] * many, pa.string()),
+                "source": pa.array(self.sources, pa.string()).take(pa.array(_ints(self.gathering.link_source))),
+                "first_seen:long": self.link_first,
+                "last_seen:long": self.link_last,
+                "count:long": self.link_count,
+                "state": pa.array([REFUSED if refusal else ACTIVE for refusal in verdicts], pa.string()),
+                "reason": pa.array([r and r.code.value for r in verdicts], pa.string()),
+                "parties:string[]": pa.array([r and SEPARATOR.join(r.parties) for r in verdicts], pa.string()),
+            }
+        )
+
+    def _records(self) -> Table:
+        rows = list(self.gathering.records.items())
+        begin = len(self.keys) + self.parts.many
+        return pa.table(
+            {
+                ":ID": np.arange(begin, begin + len(rows)),
+                "key": pa.array([key for key, _ in rows], pa.string()),
+                "source": pa.array([row[2] for _, row in rows], pa.string()),
+                "record_id": pa.array([row[3] for _, row in rows], pa.string()),
+                "traits": pa.array([row[4] for _, row in rows], pa.string()),
+                "observed_at:long": pa.array([row[0] for _, row in rows], pa.int64()),
+                "digest": pa.array([row[1] for _, row in rows], pa.string()),
+            }
+        )
+
+    def _anchors(self) -> Table:
+        rows = list(self.gathering.records.values())
+        begin = len(self.keys) + self.parts.many
+        anchors = pa.array([row[5] for row in rows], pa.int64())
+        return pa.table({":START_ID": np.arange(begin, begin + len(rows)), ":END_ID": anchors})
+
+    def _observations(self, at: int) -> Table:
+        gathering = self.gathering
+        many = len(gathering)
+        keys = pa.ListArray.from_arrays(
+            pa.array(self.seen_end, pa.int32()), self.evidence.key_array.take(pa.array(self.seen))
+        )
+        sources = pa.array(self.sources, pa.string()).take(pa.array(_ints(gathering.source_of)))
+        return pa.table(
+            {
+                "id": pa.array(list(gathering.observations), pa.string()),
+                "digest": pa.array(gathering.digests, pa.string()),
+                "source": sources,
+                "observed_at:long": _ints(gathering.observed_at),
+                "keys:string[]": _call("binary_join", keys, SEPARATOR),
+                "result": self._results(),
+                "at:long": np.full(many, at),
+            }
+        )
+
+    def _results(self) -> Column:
+        """What came of each observation, as the write path keeps it."""
+        e, parts = self.evidence, self.parts
+        ids = self.ids.to_pylist()
+        answers = [f'["{id}",{size},1]' for id, size in zip(ids, self.size.tolist(), strict=True)]
+        profiles = self._answered()
+        plain = pa.array([f"[{answer},[],[]]" for answer in answers], pa.string())
+        results = plain.take(_optional(profiles)).fill_null("[null,[],[]]").to_pylist()
+        created: dict[int, list[int]] = defaultdict(list)
+        for profile, number in enumerate(self.created_by.tolist()):
+            created[number].append(profile)
+        said, end = _ints(self.gathering.said), _ints(self.gathering.said_end)
+        refused = np.zeros(len(self.links), bool)
+        refused[list(parts.refused)] = True
+        sayer = np.repeat(np.arange(len(self.gathering)), np.diff(end))
+        for number in np.union1d(self.created_by, sayer[refused[said]]).tolist():
+            refusals = [
+                [self.keys[e.a[link]], self.keys[e.b[link]], refusal.code, refusal.parties]
+                for link in said[end[number] : end[number + 1]].tolist()
+                if (refusal := parts.refused.get(link))
+            ]
+            mine = created.get(number, [])
+            if len(mine) > 1:
+                # The write path names them from the last identifier to the first.
+                home = parts.home[self.seen[self.seen_end[number] : self.seen_end[number + 1]]].tolist()
+                mine.sort(key=home.index, reverse=True)
+            changes = [[created_change_id(ids[profile]), "CREATED"] for profile in mine]
+            answer = answers[profiles[number]] if profiles[number] >= 0 else "null"
+            results[number] = f"[{answer},{orjson.dumps(refusals).decode()},{orjson.dumps(changes).decode()}]"
+        return pa.array(results, pa.string())
+
+    def _answered(self) -> Ints:
+        """The profile that each observation is about: of its strongest identifier that is one person's; -1 for none."""
+        many = len(self.seen) + 1
+        ranked = (self.evidence.shared + 2 * self.evidence.blocked)[self.seen] * many + np.arange(len(self.seen))
+        if not len(ranked):
+            return np.zeros(0, np.int64)
+        return self.parts.home[self.seen[np.minimum.reduceat(ranked, self.seen_end[:-1]) % many]]
+
+
+# ------------------------------------------------------------------------------------------------ arrays
+
+
+def _ints(values: "array[int]") -> Ints:
+    return np.frombuffer(values, np.int64) if values else np.zeros(0, np.int64)
+
+
+def _span(group: Ints, values: Ints, many: int) -> tuple[Ints, Ints]:
+    """The least and the greatest value of each group."""
+    least, greatest = np.full(many, np.iinfo(np.int64).max), np.full(many, np.iinfo(np.int64).min)
+    np.minimum.at(least, group, values)
+    np.maximum.at(greatest, group, values)
+    return least, greatest
+
+
+def _first(group: Ints, values: Ints, many: int) -> Ints:
+    """The first value of each group, -1 where it has none."""
+    found = np.full(many, -1)
+    groups, at = np.unique(group, return_index=True)
+    found[groups] = values[at]
+    return found
+
+
+def _optional(numbers: Ints) -> Column:
+    """Numbers to take by, -1 for nothing."""
+    return pa.array(numbers, mask=numbers < 0)
+
+
+def _joined(group: Ints, texts: Column, many: int) -> Column:
+    """The texts of each group as one, a list for the import; null where there are none. ``group`` is sorted."""
+    ends = np.searchsorted(group, np.arange(many + 1))
+    lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), texts)
+    nothing = pa.scalar(None, pa.string())
+    return _call("if_else", pa.array(np.diff(ends) > 0), _call("binary_join", lists, SEPARATOR), nothing)
+
+
+def _call(name: str, *values: Any) -> Column:
+    """A function of pyarrow; most exist by name only."""
+    return pc.call_function(name, list(values))
+
+
+def _write(path: Path, table: Table) -> Path:
+    write_csv(table, path, WriteOptions(quoting_style="needed"))
+    return path
