@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only what was measured in full may stand for the product.
     out = RESULTS if size == FULL else Path(tempfile.mkdtemp(prefix="identity-graph-bench-results-"))
     signal.signal(signal.SIGTERM, _end)
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    width = None if sys.stderr.isatty() else 120
+    console = Console(stderr=True, soft_wrap=True, highlight=False, width=width)
     try:
         hold = measure(names, size, out, console)
     except BenchFailed as e:
