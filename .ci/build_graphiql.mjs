@@ -50,27 +50,34 @@ html, body, #graphiql { height: 100%; margin: 0; }
 <div id="graphiql">Loading…</div>
 <script>${withoutAddresses(script).replaceAll("</script", "<\\/script")}</script>
 <script>
-const query = \`# Whose is this? Submit an observation first, then ask (Ctrl-Enter).
+const query = \`# Submit what a source saw, then ask who it is (Ctrl-Enter).
 mutation SubmitLinks {
   submitLinks(input: {observations: [{
-    id: "web-0001", source: "web", observedAt: "2026-03-01T10:00:00Z",
-    identifiers: [{namespace: "cookie_id", value: "c-77"}, {namespace: "email", value: "Ada@Example.org"}],
+    id: "web-0001"
+    source: "web"
+    observedAt: "2026-03-01T10:00:00Z"
+    identifiers: [
+      {namespace: "cookie_id", value: "c-77"}
+      {namespace: "email", value: "Ada@Example.org"}
+    ]
     traits: {first_name: "Ada", country: "NL"}
   }]}) {
     consistencyToken
     results {
-      ... on ObservationAccepted { duplicate profile { id size } refusedLinks { code message } }
+      ... on ObservationAccepted { duplicate profile { id size } }
       ... on ObservationRejected { code message path }
     }
   }
 }
 
 query Customer360 {
-  profileByIdentifier(identifier: {namespace: "cookie_id", value: "c-77"}) {
+  profileByIdentifier(
+    identifier: {namespace: "cookie_id", value: "c-77"}
+  ) {
     id
     goldenRecord { name value source observedAt }
-    identifiers(first: 50) { totalCount edges { node { namespace value isDevice sources } } }
-    lineage(first: 10) { edges { node { kind at cause { __typename } } } }
+    identifiers { edges { node { namespace value isDevice } } }
+    lineage { edges { node { kind at } } }
   }
 }
 \`;
