@@ -11,6 +11,7 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from identity_graph.database import database
 from identity_graph.demo import STORY, showing, tour
@@ -81,12 +82,13 @@ def _run(settings: Settings, files: list[File], out: Console, leave: bool) -> No
             done = load(graph, placed, rules)
             guide = tour.Tour(out, Client(ready()), graph, rules, done)
             if files:
-                tour.look(guide)
+                tour.look(guide, settings.data_dir)
             else:
                 tour.tell(guide, story)
             if not leave:
                 with suppress(KeyboardInterrupt):
-                    out.print("It answers until you press Ctrl-C. The next start is quicker: the data stays.")
+                    place = escape(showing.near(settings.data_dir))
+                    out.print(f"It answers until you press Ctrl-C. To start over, delete {place}")
                     Event().wait()
 
 

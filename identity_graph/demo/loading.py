@@ -36,7 +36,7 @@ class File:
 
 @dataclass(slots=True)
 class Loaded:
-    """What came of a file; without a ``source`` it could not be read, and the report says why."""
+    """What came of a file; without a ``source`` it was left out, and the report says why."""
 
     file: File
     report: Report
@@ -99,10 +99,13 @@ def linked(files: Sequence[File], into: Path) -> list[File]:
 def load(graph: Graph, files: Sequence[File], rules: Rules) -> Load:
     """Load files into a graph that is empty or holds them already.
 
-    Raises :class:`CannotServe` where the graph holds something else, which is not to be mixed with them.
+    Raises :class:`CannotServe` where no file can be read, and where the graph holds something else, which is not to be
+    mixed with them.
     """
     done = Load([_prepared(file, rules) for file in files])
     sources = [loaded.source for loaded in done.files if loaded.source]
+    if not sources:
+        raise CannotServe("; ".join(str(loaded.report.failure) for loaded in done.files))
     ((empty,),) = graph.read("database/is_empty")
     if not empty and not any(Committed.read_from(graph, source.key) for source in sources):
         raise CannotServe("the database holds other data, which must not be mixed with this; name another --data-dir")
@@ -124,10 +127,18 @@ def load(graph: Graph, files: Sequence[File], rules: Rules) -> Load:
 def _prepared(file: File, rules: Rules) -> Loaded:
     report = Report(str(file.path))
     try:
-        return Loaded(file, report, prepare(file.path, file.source, file.fields, rules))
+        source = prepare(file.path, file.source, file.fields, rules)
     except (UnreadableFile, BadMapping) as e:
-        report.failure = str(e)
+        report.failure = str(e).replace(str(file.path), file.path.name)
         return Loaded(file, report)
+    columns = source.task.columns
+    if source.observations or columns.fields or columns.identifiers:
+        return Loaded(file, report, source)
+    report.failure = (
+        f"{file.path.name} is left out: none of its columns is known by its name; "
+        f"a mapping {file.path.stem}.yaml beside it can tell what they are"
+    )
+    return Loaded(file, report)
 
 
 def _load(graph: Graph, source: Source, report: Report, progress: Progress) -> None:

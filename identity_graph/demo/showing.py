@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from identity_graph.demo.loading import Load, Loaded
+from identity_graph.demo.matched import Matched
 from identity_graph.demo.service import Json, Key
 from identity_graph.domain.evidence import Refusal, RefusalCode
 from identity_graph.domain.rules import RECORD_NAMESPACE
@@ -128,6 +129,8 @@ def loaded(done: Load, identifiers: int, profiles: int) -> Iterable[RenderableTy
     lines = table(brief("source"), cut("file"), *map(number, ("rows", "taken", "repeated", "rejected")))
     for one in done.files:
         report = one.report
+        if report.failure and not report.read:
+            continue
         counts = (report.read, report.read - report.duplicates - report.rejected, report.duplicates, report.rejected)
         lines.add_row(escape(one.file.source), escape(one.file.path.name), *(f"{n:,}" for n in counts))
     yield lines
@@ -135,7 +138,7 @@ def loaded(done: Load, identifiers: int, profiles: int) -> Iterable[RenderableTy
     faulty = [one for one in done.files if one.report.warnings or one.report.rejected]
     if faulty:
         rows = sum(one.report.warnings + one.report.rejected for one in faulty)
-        where = f"{escape(_near(faulty[0].file.path))}.rejected.jsonl"
+        where = f"{escape(near(faulty[0].file.path))}.rejected.jsonl"
         yield f"[dim]{rows:,} rows have a cell that is no valid identifier or cannot be read; see {where}[/]"
     if done.rows:
         speed = done.rows / max(done.seconds, 1e-3)
@@ -145,7 +148,7 @@ def loaded(done: Load, identifiers: int, profiles: int) -> Iterable[RenderableTy
     yield f"{rate}; now [bold]{identifiers:,} identifiers[/] belong to [bold]{profiles:,} profiles[/]."
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
     """A path as a person here would write it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
@@ -236,12 +239,13 @@ def more(lines: Table, left_out: int) -> Table:
 
 
 def links(found: Sequence[LinkLine]) -> RenderableType:
-    """Links between identifiers, records left out: who said it, how often and when."""
+    """Who saw which two together, how often and when: links between identifiers, or else those to records."""
     named = [link for link in found if RECORD_NAMESPACE not in (Key.of(link.a).namespace, Key.of(link.b).namespace)]
+    chosen = named or found
     lines = table(cut("these two", 36), cut("were seen together", 36), brief("by"), number("times"), brief("last"))
-    for link in named[:MOST]:
+    for link in chosen[:MOST]:
         lines.add_row(key(link.a), key(link.b), escape(link.source), str(link.times), day(link.last_seen))
-    return more(lines, len(named) - MOST)
+    return more(lines, len(chosen) - MOST)
 
 
 def refusals(found: Sequence[RefusalLine]) -> RenderableType:
@@ -291,6 +295,28 @@ def devices(found: Sequence[Json]) -> RenderableType:
         named = key(str(Key(**device["identifier"])))
         lines.add_row(named, day(device["lastSeenAt"]), f"{device['confidence']:.0%}")
     return more(lines, len(found) - MOST)
+
+
+# ---------------------------------------------------------------------------------------------- matching
+
+
+def matched(found: Matched) -> Iterable[RenderableType]:
+    """How many clusters there are, one of them, what speaks for it, and where to read on."""
+    yield f"[bold]{found.records:,} records[/] are [bold]{found.clusters:,} people[/]. One of them:"
+    lines = table(*(cut(name, 24) for name in found.columns))
+    for row in found.rows:
+        lines.add_row(*map(escape, row))
+    yield lines
+    weights = table(f"lines 1 and {found.other + 1}", "compared", number("bits"), "")
+    for what, level, bits in (
+        ("any two records", "", found.prior),
+        *((level.comparison, level.level, level.weight) for level in found.score.levels if level.weight),
+        ("together", f"probability {found.score.probability:.4f}", found.score.weight),
+    ):
+        bar = f"[{'green' if bits >= 0 else 'red'}]{'█' * min(30, round(abs(bits)))}[/]"
+        weights.add_row(escape(what), escape(level), f"{bits:+.1f}", bar)
+    yield weights
+    yield f"All weights, and how far to trust them, are in the report: [bold cyan]{escape(near(found.page))}[/]"
 
 
 # ---------------------------------------------------------------------------------------------- the end

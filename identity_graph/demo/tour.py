@@ -2,20 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
+from identity_graph.app import CannotServe
 from identity_graph.demo import showing
 from identity_graph.demo.loading import Load, glued, observations, withheld
+from identity_graph.demo.matched import match
 from identity_graph.demo.service import Client, Json, Key
 from identity_graph.demo.showing import Chapters, LinkLine, RefusalLine, called, day, short
 from identity_graph.domain.rules import Rules
 from identity_graph.services.ingest import totals
 from identity_graph.store.graph import Graph
+from matching.errors import MatchingError
 
 #: Seconds for reads that look through the whole graph.
 UNHURRIED = 60.0
 MANY = 1_000
+#: Of the records at least so many must be profiles of their own before identifiers count as linking little.
+ENOUGH = 0.9
 
 
 class Tour:
@@ -149,16 +156,50 @@ def _father_and_son(tour: Tour, story: Json) -> None:
 # ---------------------------------------------------------------------------------------------- one's own files
 
 
-def look(tour: Tour) -> None:
-    """What is worth seeing in any graph."""
+def look(tour: Tour, into: Path) -> None:
+    """What is worth seeing in any graph. What matching writes goes into the folder ``into``."""
     tour.loaded("Your files, loaded into one graph")
     tour.out.print(showing.recognised(tour.load.files))
-    ((richest,),) = tour.graph.read("profile/richest", timeout=UNHURRIED)
-    member = Key.of(richest)
+    found = tour.graph.read("profile/richest", timeout=UNHURRIED)
+    if not found:
+        raise CannotServe("no row of these files could be taken; the reasons stand beside them, see above")
+    member = Key.of(found[0][0])
     person = tour.client.person(member)
     tour.chapters.begin("The person whom most sources know")
     tour.out.print(showing.profile("Profile", person))
     tour.out.print(showing.golden(person))
     tour.evidence(person, "Why these are one person: the evidence")
     tour.lineage(person, "How the profile came to be, newest first")
+    _matching(tour, into)
     tour.invite(member)
+
+
+def _matching(tour: Tour, into: Path) -> None:
+    """What matching finds in the largest file of records, beyond what its identifiers join."""
+    files = [one for one in tour.load.files if one.source and one.source.task.columns.fields]
+    if not files:
+        return
+    largest = max(files, key=lambda one: one.report.read)
+    tour.chapters.begin(f"What identifiers leave apart: matching {largest.file.path.name}")
+    tour.out.print(_how_much_is_linked(sum(one.report.read for one in files), totals(tour.graph)[1]))
+    try:
+        with Console(stderr=True).status("matching") as status:
+            found = match(largest.file.path, largest.file.fields, into, status.update)
+    except MatchingError as e:
+        tour.out.print(f"[yellow]Matching says no: {escape(str(e))}.[/]")
+        return
+    if found:
+        tour.out.print(*showing.matched(found), sep="\n")
+    else:
+        tour.out.print("It finds no two records of one person.")
+
+
+def _how_much_is_linked(rows: int, profiles: int) -> str:
+    if profiles < ENOUGH * rows:
+        return (
+            f"Identifiers alone made {rows:,} records {profiles:,} profiles. Matching compares their other columns too."
+        )
+    return (
+        f"Identifiers alone link little here: {rows:,} records are {profiles:,} profiles, as their columns hold hardly "
+        "an identifier that two records share. Matching compares names, dates and places instead."
+    )

@@ -1,0 +1,63 @@
+"""Matching one file of one's own: what names, dates and places say where identifiers say nothing."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from matching import pipeline, report
+from matching.pipeline import Outcome
+from matching.scorer import Score
+
+#: An example that shows something and is read at a glance has about so many records.
+GOOD_SIZE = 5
+#: Columns of an example.
+MOST_COLUMNS = 6
+
+
+class Matched(NamedTuple):
+    """The outcome, the page that explains it, and one cluster: its columns, its records, and how the first of them
+    compares with the one at ``other`` (with the weight of the prior)."""
+
+    records: int
+    clusters: int
+    page: Path
+    columns: list[str]
+    rows: list[tuple[str, ...]]
+    other: int
+    score: Score
+    prior: float
+
+
+def match(file: Path, mapping: Path | None, into: Path, progress: Callable[[str], None]) -> Matched | None:
+    """Train on a file, cluster it, and write the report into a folder; None where no two records are one person.
+
+    Raises :class:`matching.errors.MatchingError` where the file cannot carry a model.
+    """
+    logging.getLogger("splink").setLevel(logging.WARNING)
+    outcome = pipeline.run([file], mapping, progress=progress)
+    progress("writing the report")
+    page = into / f"{file.stem}.report.html"
+    page.write_text(report.render(outcome, file.name), "utf-8")
+    labels: list[int] = outcome.clusters.label.tolist()
+    sizes = Counter(labels)
+    several = [(abs(size - GOOD_SIZE), label) for label, size in sizes.items() if size > 1]
+    if not several:
+        return None
+    _, chosen = min(several)
+    members = [n for n, label in enumerate(labels) if label == chosen][: 2 * GOOD_SIZE]
+    columns, rows = _records(outcome, members)
+    other = next((n for n, row in enumerate(rows) if row != rows[0]), 1)
+    pair = outcome.record_ids[members[0]], outcome.record_ids[members[other]]
+    score, prior = pipeline.explain(outcome.prepared, outcome.model, *pair)
+    return Matched(len(labels), len(sizes), page, columns, rows, other, score, prior)
+
+
+def _records(outcome: Outcome, members: list[int]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The columns in which these records have texts, and their normalised values."""
+    table = outcome.prepared.con.table("records").filter(f"rid IN ({', '.join(map(str, members))})").order("rid")
+    names = [name for name in outcome.prepared.plan.columns if not name.endswith(("_alt", "_user"))]
+    found = table.select(*names).fetchall()
+    filled = [n for n in range(len(names)) if any(isinstance(row[n], str) for row in found)][:MOST_COLUMNS]
+    return [names[n] for n in filled], [tuple(str(row[n] or "") for n in filled) for row in found]
