@@ -138,7 +138,9 @@ def java_command(found: Provision, heap_mb: int) -> list[str]:
         os.pathsep.join(str(path) for path in found.class_path),
         f"-Xms{heap_mb}m",
         f"-Xmx{heap_mb}m",
-        "-XX:+UseG1GC",
+        # With two cores a concurrent collector takes one from the queries. The first 82,000 observations after a start
+        # went in at 2,870/s with the serial collector, 2,460/s with the parallel one and 2,000/s with G1.
+        "-XX:+UseSerialGC" if (os.cpu_count() or 1) <= 2 else "-XX:+UseG1GC",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
         "--add-opens=java.base/java.nio=ALL-UNNAMED",
