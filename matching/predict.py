@@ -1,6 +1,5 @@
 """Batch prediction by Splink."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,14 +8,15 @@ from splink import DuckDBAPI, Linker, SettingsCreator
 
 from matching.batch import RECORDS, quote
 
-logging.getLogger("splink").setLevel(logging.ERROR)
 
 
 def linker(con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> Linker:
     """A Splink linker on table `records` with the term frequencies of tables `tf_<column>`."""
     db = DuckDBAPI(con)
     made = Linker(
-        db.register(RECORDS, dataset_display_name="records"), SettingsCreator.from_path_or_dict(dict(settings))
+        db.register(RECORDS, dataset_display_name="records"),
+        SettingsCreator.from_path_or_dict(dict(settings)),
+        log_level=None,  # Splink would turn its own logging on, and print into a caller's JSON
     )
     for column in sorted({
         level["tf_adjustment_column"]

@@ -1,0 +1,158 @@
+"""From file to clusters: right on made people, the same in any order, careful with families, clear about bad input."""
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from bench import people
+from matching import evaluate, pipeline, report
+from matching.errors import InputError, MatchingError, ModelError, TrainingError
+from matching.model import Model
+
+
+def write(path: Path, header: list[str], rows: list[list[str]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def clusters(outcome: pipeline.Outcome) -> dict[str, str]:
+    return dict(zip(outcome.record_ids, outcome.cluster_ids, strict=True))
+
+
+def test_made_people_are_found_and_families_kept_apart(tmp_path: Path):
+    truth = people.write(tmp_path / "people.csv", 4_000)
+    outcome = pipeline.run([tmp_path / "people.csv"])
+    found = evaluate.pairwise(clusters(outcome), truth)
+    assert found.precision >= 0.95
+    assert found.f1 >= 0.95
+    page = report.render(outcome, "people.csv")
+    assert "<script" not in page
+    assert "http" not in page
+    assert not any(f"{value}@" in page for value in ("james", "mary"))
+
+
+def test_the_order_of_the_file_is_of_no_consequence(tmp_path: Path):
+    people.write(tmp_path / "a.csv", 1_500)
+    with (tmp_path / "a.csv").open(encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file))
+    random.Random(3).shuffle(rows)
+    write(tmp_path / "b.csv", header, rows)
+    assert clusters(pipeline.run([tmp_path / "a.csv"])) == clusters(pipeline.run([tmp_path / "b.csv"]))
+
+
+def test_a_saved_model_gives_the_same_clusters(tmp_path: Path):
+    people.write(tmp_path / "people.csv", 1_500)
+    trained = pipeline.run([tmp_path / "people.csv"])
+    trained.model.save(tmp_path / "model")
+    again = pipeline.run([tmp_path / "people.csv"], model=Model.load(tmp_path / "model"))
+    assert clusters(again) == clusters(trained)
+
+
+def test_two_sources_that_hold_each_person_once_are_linked_one_to_one(tmp_path: Path):
+    rows: list[list[str]] = []
+    truth: dict[str, int] = {}
+    for person in people.people(2_000, seed=4, duplicates=0.0):
+        for source in ("a", "b"):
+            key = f"{source}{person.record_id}"
+            truth[key] = person.entity
+            values = [person.values[name] for name in people.FIELDS]
+            rows.append([key, source, *values])
+    path = write(tmp_path / "two.csv", ["record_id", "source", *people.FIELDS], rows)
+    found = clusters(pipeline.run([path], {"link_type": "link"}))
+    quality = evaluate.pairwise(found, truth)
+    assert quality.f1 >= 0.97
+    sizes = [len(members) for members in _members(found).values()]
+    assert max(sizes) == 2
+
+
+def _members(found: dict[str, str]) -> dict[str, list[str]]:
+    members: dict[str, list[str]] = {}
+    for record, label in found.items():
+        members.setdefault(label, []).append(record)
+    return members
+
+
+def test_a_handful_of_records_is_carried_by_priors(tmp_path: Path):
+    rows = [
+        ["1", "Robert", "Smith", "1978-12-11", "rsmith@work.com", "123 Main Street"],
+        ["2", "Bob", "Smith", "1978-12-11", "rsmith@work.com", "123 Main St"],
+        ["3", "Patricia", "Smith", "1981-02-03", "psmith@home.com", "123 Main St"],
+        ["4", "David", "Dobbins Jr", "1990-05-05", "", "9 City Rd"],
+        ["5", "David", "Dobbins Sr", "1961-01-02", "", "9 City Rd"],
+        ["6", "Ann", "Lee", "1955-01-09", "ann@lee.org", "1 Hill Rd"],
+    ]
+    path = write(tmp_path / "few.csv", ["id", "first_name", "last_name", "dob", "email", "address"], rows)
+    found = clusters(pipeline.run([path]))
+    assert found["1"] == found["2"]
+    assert len({found[r] for r in "13456"}) == 5
+
+
+def test_settings_in_splinks_terms_override(tmp_path: Path):
+    people.write(tmp_path / "people.csv", 1_000)
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"probability_two_random_records_match": 0.25}))
+    outcome = pipeline.run([tmp_path / "people.csv"], settings=settings)
+    assert outcome.model.settings["probability_two_random_records_match"] == 0.25
+    settings.write_text(json.dumps({"speed": 1}))
+    with pytest.raises(InputError, match="speed"):
+        pipeline.run([tmp_path / "people.csv"], settings=settings)
+
+
+NAMES = ["id", "first_name", "last_name", "dob"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [
+        ("", InputError, "empty"),
+        ("id,first_name,last_name\n", InputError, "no records"),
+        ("amount,status\n1,2\n2,3\n", InputError, "recognised"),
+        ("id,first_name,last_name\n" + "1,,\n2,,\n", TrainingError, "tells records apart"),
+        ("id,first_name,last_name\n" + "".join(f"{i},Ann,Lee\n" for i in range(300)), TrainingError, "tells records apart"),
+    ],
+)
+def test_hopeless_files_are_refused_with_advice(tmp_path: Path, content: str, kind: type[MatchingError], words: str):
+    (tmp_path / "x.csv").write_text(content)
+    with pytest.raises(kind, match=words):
+        pipeline.run([tmp_path / "x.csv"])
+
+
+def test_an_id_that_repeats(tmp_path: Path):
+    path = write(tmp_path / "x.csv", NAMES, [["1", "Ann", "Lee", "1970-01-01"], ["1", "Bo", "Ray", "1980-01-01"]])
+    with pytest.raises(InputError, match="repeat an id"):
+        pipeline.run([path], {"id": "id", "fields": {"first_name": "first_name", "last_name": "last_name"}})
+
+
+def test_files_that_are_not_there_or_not_known(tmp_path: Path):
+    with pytest.raises(InputError, match=r"none\.csv"):
+        pipeline.run([tmp_path / "none.csv"])
+    (tmp_path / "x.docx").write_text("x")
+    with pytest.raises(InputError, match=r"docx"):
+        pipeline.run([tmp_path / "x.docx"])
+
+
+def test_hostile_values_are_bounded(tmp_path: Path):
+    rows = [[str(i), f"Name{i % 40}", f"Family{i % 25}", f"19{i % 60 + 20}-01-0{i % 9 + 1}"] for i in range(300)]
+    rows[0][1] = "x" * 10_000_000
+    rows[1][1] = "\x00\x07\x1b[31mRed\u202e"
+    rows[2][2] = "'; DROP TABLE records; --"
+    outcome = pipeline.run([write(tmp_path / "x.csv", NAMES, rows)])
+    assert len(outcome.record_ids) == 300
+
+
+def test_a_block_that_would_explode_is_left_out(tmp_path: Path):
+    rows = [[str(i), "Ann", "Lee", ""] for i in range(5_000)]
+    rows += [[str(5_000 + i), f"n{i // 2}x", f"f{i // 2}y", "1970-01-01"] for i in range(400)]
+    outcome = pipeline.run([write(tmp_path / "x.csv", NAMES, rows)])
+    assert outcome.model.report["pairs_compared"] < 2_000_000
+
+
+@pytest.mark.parametrize("content", ['{"format": 99}', "{", "[]"])
+def test_a_model_of_another_version_or_damaged(tmp_path: Path, content: str):
+    (tmp_path / "meta.json").write_text(content)
+    with pytest.raises(ModelError):
+        Model.load(tmp_path)

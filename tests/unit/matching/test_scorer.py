@@ -1,0 +1,112 @@
+"""The compiled scorer is Splink, to the last rounding."""
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import people
+from matching import pipeline, predict
+from matching.errors import ModelError
+from matching.model import Model
+from matching.scorer import Scorer
+
+PAIRS = 200_000
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+def _sets() -> dict[str, list[Path]]:
+    """Labelled data beside the checkout, where there is some; the made people always."""
+    found = {
+        "febrl": [SHARED / "febrl" / "dataset3.csv"],
+        "persons with errors": [SHARED / "splink_fake_1000" / "fake_1000.csv"],
+        "born and named": [SHARED / "rldata" / "RLdata10000.csv"],
+        "three lists": [SHARED / "senzing_truthset" / f"{name}.csv" for name in ("customers", "reference", "watchlist")],
+    }
+    return {"made people": []} | {name: files for name, files in found.items() if all(f.exists() for f in files)}
+
+
+@pytest.mark.parametrize("name", list(_sets()))
+def test_equals_splink(name: str, tmp_path: Path):
+    files = _sets()[name]
+    if not files:
+        files = [tmp_path / "people.csv"]
+        people.write(files[0], 8_000)
+    con = pipeline.connect()
+    prepared = pipeline.prepare(con, files)
+    model = pipeline.fit(prepared)
+    predict.predict(con, predict.linker(con, model.settings), -1_000.0)
+    edges = con.execute(f"SELECT rid_l, rid_r, match_weight FROM edges ORDER BY hash(rid_l, rid_r) LIMIT {PAIRS}").fetchall()
+    assert len(edges) > 200
+    weigher = pipeline.Weigher(con, model)
+    weigher.load_pairs((left, right) for left, right, _ in edges)
+    ours = np.array([weigher(left, right) for left, right, _ in edges])
+    assert np.abs(ours - np.array([weight for _, _, weight in edges])).max() < 1e-9
+
+
+def test_a_saved_model_scores_as_before_and_explains(tmp_path: Path):
+    people.write(tmp_path / "people.csv", 3_000)
+    con = pipeline.connect()
+    model = pipeline.fit(pipeline.prepare(con, [tmp_path / "people.csv"]))
+    model.save(tmp_path / "model")
+    loaded = Model.load(tmp_path / "model")
+    raw = {"first_name": "Bob", "last_name": "Smith", "dob": "1970-01-02", "street": "12 Main Street"}
+    a, b = loaded.normalise(raw), loaded.normalise(raw | {"first_name": "Robert", "street": "12 Main St"})
+    score = Scorer.load(tmp_path / "model").score(a, b)
+    assert score.weight == Scorer(model.settings, model.term_frequencies).score(a, b).weight
+    assert {level.comparison for level in score.levels} == {c["output_column_name"] for c in model.settings["comparisons"]}
+    prior = Scorer.load(tmp_path / "model").prior_weight
+    assert score.weight == pytest.approx(prior + sum(level.weight for level in score.levels))
+    assert 0 < score.probability < 1
+    assert set(loaded.blocking_keys(a)) & set(loaded.blocking_keys(b))
+
+
+COLUMN = st.one_of(st.none(), st.sampled_from(["ada", "adam", "", "b", "1970-01-02", "1970-02-01"]))
+CONDITIONS = [
+    "a_l = a_r",
+    "NOT (a_l = a_r)",
+    "NOT (a_l = a_r AND b_l = b_r)",
+    "a_l IS NULL OR a_r IS NULL",
+    "a_l IS NOT NULL AND NOT (b_l = b_r OR a_l <> a_r)",
+    "jaro_winkler_similarity(a_l, a_r) >= 0.8 OR levenshtein(b_l, b_r) <= 1",
+    "NOT (damerau_levenshtein(a_l, b_r) <= 1) AND length(a_l) > 2",
+    "substr(a_l, 1, 2) = substr(a_r, 1, 2) AND right(b_l, 2) = right(b_r, 2)",
+    "abs(try_cast(substr(a_l, 1, 4) AS INTEGER) - try_cast(substr(b_r, 1, 4) AS INTEGER)) <= 2",
+    "coalesce(NOT (a_l = b_l), true)",
+    "NOT coalesce(a_l = a_r, false)",
+]
+
+
+@given(st.sampled_from(CONDITIONS), COLUMN, COLUMN, COLUMN, COLUMN)
+def test_conditions_mean_what_they_mean_in_sql(sql: str, a_l: str | None, a_r: str | None, b_l: str | None, b_r: str | None):
+    row = duckdb.execute(
+        f"SELECT CASE WHEN {sql} THEN 1 ELSE 0 END FROM (SELECT ?::VARCHAR a_l, ?::VARCHAR a_r, ?::VARCHAR b_l, ?::VARCHAR b_r)",
+        [a_l, a_r, b_l, b_r],
+    ).fetchone()
+    assert row is not None
+    levels = [
+        {"sql_condition": sql, "label_for_charts": "yes", "m_probability": 0.8, "u_probability": 0.1},
+        {"sql_condition": "ELSE", "label_for_charts": "no", "m_probability": 0.2, "u_probability": 0.9},
+    ]
+    settings = {
+        "probability_two_random_records_match": 0.5,
+        "comparisons": [{"output_column_name": "x", "comparison_levels": levels}],
+    }
+    score = Scorer(settings, {}).score({"a": a_l, "b": b_l}, {"a": a_r, "b": b_r})
+    assert score.levels[0].level == ("yes" if row[0] else "no")
+
+
+def test_unknown_sql_is_refused_by_name():
+    levels = [
+        {"sql_condition": "soundex(a_l) = soundex(a_r)", "m_probability": 0.8, "u_probability": 0.1},
+        {"sql_condition": "ELSE", "m_probability": 0.2, "u_probability": 0.9},
+    ]
+    settings = {
+        "probability_two_random_records_match": 0.5,
+        "comparisons": [{"output_column_name": "sound", "comparison_levels": levels}],
+    }
+    with pytest.raises(ModelError, match="sound"):
+        Scorer(settings, {})
