@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +16,10 @@ GOOD_SIZE = 5
 MOST_COLUMNS = 6
 
 
-class Matched(NamedTuple):
-    """The outcome, the page that explains it, and one cluster: its columns, its records, and how the first of them
-    compares with the one at ``other`` (with the weight of the prior)."""
+class Example(NamedTuple):
+    """One cluster: its columns and records, and how the first of them compares with the one at ``other``, together
+    with the weight of the prior in bits."""
 
-    records: int
-    clusters: int
-    page: Path
     columns: list[str]
     rows: list[tuple[str, ...]]
     other: int
@@ -30,8 +27,17 @@ class Matched(NamedTuple):
     prior: float
 
 
-def match(file: Path, mapping: Path | None, into: Path, progress: Callable[[str], None]) -> Matched | None:
-    """Train on a file, cluster it, and write the report into a folder; None where no two records are one person.
+class Matched(NamedTuple):
+    """How many records there are, of how many people, and the page that explains it."""
+
+    records: int
+    clusters: int
+    page: Path
+    example: Example | None
+
+
+def match(file: Path, mapping: Path | None, into: Path, progress: Callable[[str], None]) -> Matched:
+    """Train on a file, cluster it, and write the report into a folder.
 
     Raises :class:`matching.errors.MatchingError` where the file cannot carry a model.
     """
@@ -43,21 +49,19 @@ def match(file: Path, mapping: Path | None, into: Path, progress: Callable[[str]
     labels: list[int] = outcome.clusters.label.tolist()
     sizes = Counter(labels)
     several = [(abs(size - GOOD_SIZE), label) for label, size in sizes.items() if size > 1]
-    if not several:
-        return None
-    _, chosen = min(several)
-    members = [n for n, label in enumerate(labels) if label == chosen][: 2 * GOOD_SIZE]
-    columns, rows = _records(outcome, members)
-    other = next((n for n, row in enumerate(rows) if row != rows[0]), 1)
-    pair = outcome.record_ids[members[0]], outcome.record_ids[members[other]]
-    score, prior = pipeline.explain(outcome.prepared, outcome.model, *pair)
-    return Matched(len(labels), len(sizes), page, columns, rows, other, score, prior)
+    chosen = min(several)[1] if several else None
+    members = [n for n, label in enumerate(labels) if label == chosen]
+    example = _example(outcome, members[: 2 * GOOD_SIZE]) if members else None
+    return Matched(len(labels), len(sizes), page, example)
 
 
-def _records(outcome: Outcome, members: list[int]) -> tuple[list[str], list[tuple[str, ...]]]:
-    """The columns in which these records have texts, and their normalised values."""
+def _example(outcome: Outcome, members: Sequence[int]) -> Example:
+    """These records by the columns in which they have texts. They are named by their places in the outcome."""
     table = outcome.prepared.con.table("records").filter(f"rid IN ({', '.join(map(str, members))})").order("rid")
     names = [name for name in outcome.prepared.plan.columns if not name.endswith(("_alt", "_user"))]
     found = table.select(*names).fetchall()
     filled = [n for n in range(len(names)) if any(isinstance(row[n], str) for row in found)][:MOST_COLUMNS]
-    return [names[n] for n in filled], [tuple(str(row[n] or "") for n in filled) for row in found]
+    rows = [tuple(str(row[n] or "") for n in filled) for row in found]
+    other = next((n for n, row in enumerate(rows) if row != rows[0]), 1)
+    pair = outcome.record_ids[members[0]], outcome.record_ids[members[other]]
+    return Example([names[n] for n in filled], rows, other, *pipeline.explain(outcome.prepared, outcome.model, *pair))

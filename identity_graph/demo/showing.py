@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from identity_graph.demo.loading import Load, Loaded
-from identity_graph.demo.matched import Matched
+from identity_graph.demo.matched import Example, Matched
 from identity_graph.demo.service import Json, Key
 from identity_graph.domain.evidence import Refusal, RefusalCode
 from identity_graph.domain.rules import RECORD_NAMESPACE
@@ -301,22 +301,28 @@ def devices(found: Sequence[Json]) -> RenderableType:
 
 
 def matched(found: Matched) -> Iterable[RenderableType]:
-    """How many clusters there are, one of them, what speaks for it, and where to read on."""
-    yield f"[bold]{found.records:,} records[/] are [bold]{found.clusters:,} people[/]. One of them:"
-    lines = table(*(cut(name, 24) for name in found.columns))
-    for row in found.rows:
-        lines.add_row(*map(escape, row))
+    """How many people there are, the records of one and what speaks for it, and where to read on."""
+    yield f"[bold]{found.records:,} records[/] are [bold]{found.clusters:,} people[/]."
+    if found.example:
+        yield from _cluster(found.example)
+    yield f"All weights, and how far to trust them, are in the report: [bold cyan]{escape(near(found.page))}[/]"
+
+
+def _cluster(example: Example) -> Iterable[RenderableType]:
+    lines = table(*(cut(name, 24) for name in ("One of them:", *example.columns)))
+    for n, row in enumerate(example.rows, 1):
+        lines.add_row(f"[dim]record {n}[/]", *map(escape, row))
     yield lines
-    weights = table(f"lines 1 and {found.other + 1}", "compared", number("bits"), "")
+    yield ""
+    weights = table(f"records 1 and {example.other + 1}", "compared", number("bits"), "")
     for what, level, bits in (
-        ("any two records", "", found.prior),
-        *((level.comparison, level.level, level.weight) for level in found.score.levels if level.weight),
-        ("together", f"probability {found.score.probability:.4f}", found.score.weight),
+        ("any two records", "", example.prior),
+        *((level.comparison, level.level, level.weight) for level in example.score.levels if level.weight),
+        ("together", f"probability {example.score.probability:.4f}", example.score.weight),
     ):
         bar = f"[{'green' if bits >= 0 else 'red'}]{'█' * min(30, round(abs(bits)))}[/]"
         weights.add_row(escape(what), escape(level), f"{bits:+.1f}", bar)
     yield weights
-    yield f"All weights, and how far to trust them, are in the report: [bold cyan]{escape(near(found.page))}[/]"
 
 
 # ---------------------------------------------------------------------------------------------- the end

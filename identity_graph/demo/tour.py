@@ -188,10 +188,7 @@ def _matching(tour: Tour, into: Path) -> None:
     except MatchingError as e:
         tour.out.print(f"[yellow]Matching says no: {escape(str(e))}.[/]")
         return
-    if found:
-        tour.out.print(*showing.matched(found), sep="\n")
-    else:
-        tour.out.print("It finds no two records of one person.")
+    tour.out.print(*showing.matched(found), sep="\n")
 
 
 def _how_much_is_linked(rows: int, profiles: int) -> str:
