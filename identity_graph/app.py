@@ -131,6 +131,7 @@ def create_app(
 
     return FastAPI(
         openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
         exception_handlers={404: not_found},
         routes=[

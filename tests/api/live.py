@@ -1,5 +1,8 @@
 """A real service for tests: uvicorn in a thread, and what to say to it."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -17,6 +20,7 @@ import uvicorn
 from identity_graph.api.context import Services
 from identity_graph.api.keys import ApiKey
 from identity_graph.app import address, bound, create_app
+from identity_graph.neo4j_runtime import Connection
 from identity_graph.store.graph import Graph
 
 ROOT = Path(__file__).parents[2]
@@ -150,3 +154,19 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+@contextmanager
+def command(*arguments: str, **environment: str) -> Generator[subprocess.Popen[str]]:
+    run = [str(Path(sys.executable).with_name("identity-graph")), *arguments]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("IDENTITY_GRAPH", "NEO4J"))}
+    process = subprocess.Popen(run, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def on(connection: Connection) -> dict[str, str]:
+    return {"NEO4J_URI": connection.uri, "NEO4J_USER": connection.user, "NEO4J_PASSWORD": connection.password}

@@ -1,19 +1,16 @@
 """For whoever runs the service: health, metrics, the page to look around with, and the command itself."""
 
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import pytest
-from live import Service, an_email, running
+from live import Service, an_email, command, on, running
 
 from identity_graph.api.context import Services
 from identity_graph.api.graphiql import page
@@ -106,22 +103,6 @@ def test_a_browser_that_asks_a_question_gets_its_answer(service: Service) -> Non
 
 
 # --- The command
-
-
-@contextmanager
-def command(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    run = [str(Path(sys.executable).with_name("identity-graph")), *arguments]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("IDENTITY_GRAPH", "NEO4J"))}
-    process = subprocess.Popen(run, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def on(connection: Connection) -> dict[str, str]:
-    return {"NEO4J_URI": connection.uri, "NEO4J_USER": connection.user, "NEO4J_PASSWORD": connection.password}
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT])

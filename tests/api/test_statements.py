@@ -75,6 +75,23 @@ def test_identifiers_asked_twice_are_looked_up_once(service: Service, people: li
     assert found[:3] == found[3:]
 
 
+def test_concurrent_requests_share_statements_and_each_gets_its_own_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch, people: list[dict[str, str]]
+) -> None:
+    expected = {
+        email["value"]: found["profile"]["id"] for email, found in zip(people, service.resolve(*people), strict=True)
+    }
+
+    def ask(n: int) -> bool:
+        email = people[n % len(people)]
+        found = service.http.post("/v1/resolve", json={"identifiers": [an_email(), email]}).json()["results"]
+        return [f["profileId"] for f in found] == [None, expected[email["value"]]]
+
+    with ThreadPoolExecutor(16) as clients, statements_of(service, monkeypatch) as run:
+        assert all(clients.map(ask, range(400)))
+    assert 0 < len(run) < 400
+
+
 # --- Coalescing, by itself
 
 
