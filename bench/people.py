@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-_SYLLABLES = "ba be bi bo ca ce co da de do fa fe ga go ha he hi ja jo ka ke ki la le li lo ma me mi mo na ne no".split()
+_SYLLABLES = (
+    "ba be bi bo ca ce co da de do fa fe ga go ha he hi ja jo ka ke ki la le li lo ma me mi mo na ne no".split()
+)
 _ENDS = "n r s t l ck nd rt son man ley ton ski er".split()
 _FIRST = (
     "mary james robert patricia john jennifer michael linda william elizabeth david barbara richard susan joseph "

@@ -1,1 +1,1 @@
-"""Record linkage on Splink: fields, model, training, scoring, clustering, evaluation. Knows no service and no database."""
+"""Record linkage on Splink: fields, model, training, scoring, clusters, evaluation. It knows no service or database."""

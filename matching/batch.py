@@ -145,7 +145,7 @@ def field_map(
 def _check_ids(con: duckdb.DuckDBPyConnection, found: FieldMap) -> None:
     key = quote(found.id or "")
     missing, repeated = con.sql(
-        f"SELECT count(*) FILTER ({key} IS NULL), count(*) - count(DISTINCT {key}) - count(*) FILTER ({key} IS NULL) FROM raw"
+        f"SELECT count(*) - count({key}), count({key}) - count(DISTINCT {key}) FROM raw"
     ).fetchall()[0]
     if missing:
         raise InputError(f"column {found.id!r} is the record id, but {missing} rows have none")

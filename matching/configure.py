@@ -36,7 +36,8 @@ class Level:
     generally known of such data; training starts from them, and with few records stays near them.
     `given`: m and u of this level are conditional on any of these conditions, each {comparison: labels of its levels}.
     `unless`: conditions under which an earlier level takes this one's pairs: m and u are among the others.
-    `fixed`: m and u are not trained. `free`: not part of the order from agreement to disagreement that the weights must follow.
+    `fixed`: m and u are not trained. `free`: not part of the order from agreement to disagreement that the weights
+    must follow.
     """
 
     label: str
@@ -686,11 +687,10 @@ def blocking_rules(con: duckdb.DuckDBPyConnection, p: Profile, link_type: LinkTy
             continue
         chosen.append(rule)
         spent += rule.pairs
-    kept = [
+    return [
         rule for rule in chosen
         if rule.dropped or not any(o is not rule and not o.dropped and o.covers(rule) for o in chosen)
     ]  # fmt: skip
-    return kept
 
 
 def _count(con: duckdb.DuckDBPyConnection, atoms: tuple[Atom, ...], cap: int, link_type: LinkType) -> Rule:

@@ -28,7 +28,7 @@ def _quality(precision: float, recall: float) -> Quality:
 
 
 def pairwise(clusters: Mapping[str, Hashable], entities: Mapping[str, Hashable]) -> Quality:
-    """Pairwise quality over the records that both know. With no pair claimed precision is 1, with none true recall is 1."""
+    """Pairwise quality over the records that both know; 1 is the precision of no pairs, and the recall of none."""
     common = [(clusters[r], entities[r]) for r in clusters if r in entities]
     both = sum(_pairs(n) for n in Counter(common).values())
     claimed = sum(_pairs(n) for n in Counter(c for c, _ in common).values())

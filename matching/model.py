@@ -76,7 +76,7 @@ class Model:
             meta = cast("dict[str, Any]", json.loads((directory / "meta.json").read_text(encoding="utf-8")))
             if meta.get("format") != FORMAT:
                 raise ModelError(
-                    f"the model in {directory.name} has format {meta.get('format')!r}; this version reads format {FORMAT}. "
+                    f"the model in {directory.name} has format {meta.get('format')!r}; this version reads {FORMAT}. "
                     "Train it anew with `identity-graph match train`"
                 )
             settings = json.loads((directory / "model.json").read_text(encoding="utf-8"))

@@ -70,7 +70,7 @@ def clean(value: str | None) -> str | None:
 
 
 def ascii_words(value: str | None) -> str | None:
-    """Transliterated lower-case words and digits, single spaces between: `Müller-Lüdenscheidt` → `muller ludenscheidt`."""
+    """Transliterated lower-case words and digits, single spaces between: `Müller-Lü` → `muller lu`."""
     text = clean(value)
     if text is None:
         return None
@@ -194,7 +194,7 @@ def email(value: str | None) -> str | None:
     if not match:
         return None
     user, domain = match.group(1).split("+")[0], match.group(2).strip(".")
-    if not user or user in _ROLE_MAILBOXES or "." not in domain and len(domain) < 3:
+    if not user or user in _ROLE_MAILBOXES or ("." not in domain and len(domain) < 3):
         return None
     return f"{user}@{domain}"
 

@@ -112,10 +112,7 @@ def prepare(
     if rows == 0:
         raise InputError(f"{paths[0].name} has a header but no records")
     fields = batch.field_map(con, columns, mapping if model is None else model.fields.as_dict())
-    if model is None:
-        plan = batch.make_plan(fields, lambda column: batch.date_order_in(con, column))
-    else:
-        plan = model.plan
+    plan = model.plan if model else batch.make_plan(fields, lambda column: batch.date_order_in(con, column))
     batch.normalise_table(con, fields, plan, progress)
     con.execute("DROP TABLE raw")
     found = configure.profile(con, plan.columns)
@@ -265,7 +262,7 @@ def _override(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     for given in cast("list[dict[str, Any]]", overrides.get("comparisons", [])):
         name = given.get("output_column_name")
         trained = [
-            "m_probability" in level and "u_probability" in level or level.get("is_null_level")
+            ("m_probability" in level and "u_probability" in level) or level.get("is_null_level")
             for level in given.get("comparison_levels", [])
         ]
         if not name or not trained or not all(trained):

@@ -9,7 +9,6 @@ from splink import DuckDBAPI, Linker, SettingsCreator
 from matching.batch import RECORDS, quote
 
 
-
 def linker(con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> Linker:
     """A Splink linker on table `records` with the term frequencies of tables `tf_<column>`."""
     db = DuckDBAPI(con)

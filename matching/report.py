@@ -12,14 +12,24 @@ from matching.scorer import Score
 
 _STYLE = """
 :root{--ink:#1d2733;--soft:#5b6b7c;--line:#dfe5ec;--good:#1f7a5c;--bad:#b3452f;--blue:#2f6db3;--pale:#f5f7fa}
-*{box-sizing:border-box}body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);margin:0 auto;max-width:1040px;padding:2rem 1.5rem 5rem}
-h1{font-size:1.7rem;margin:0 0 .2rem}h2{font-size:1.2rem;margin:2.6rem 0 .4rem;border-bottom:1px solid var(--line);padding-bottom:.3rem}
-h3{font-size:1rem;margin:1.4rem 0 .3rem}p{margin:.4rem 0}.soft{color:var(--soft)}
-table{border-collapse:collapse;width:100%;font-size:14px;margin:.5rem 0}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--soft);font-weight:600}.n{text-align:right;font-variant-numeric:tabular-nums}
-.tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1.2rem 0}.tile{background:var(--pale);border-radius:8px;padding:.7rem 1rem;min-width:150px}
-.tile b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}.warn{background:#fff6e5;border-left:3px solid #d99a1c;padding:.5rem .8rem;margin:.4rem 0}
-svg{max-width:100%;height:auto;display:block;margin:.4rem 0}svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .soft{fill:var(--soft)}
+*{box-sizing:border-box}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);margin:0 auto;max-width:1040px;padding:2rem 1.5rem 5rem}
+h1{font-size:1.7rem;margin:0 0 .2rem}
+h2{font-size:1.2rem;margin:2.6rem 0 .4rem;border-bottom:1px solid var(--line);padding-bottom:.3rem}
+h3{font-size:1rem;margin:1.4rem 0 .3rem}
+p{margin:.4rem 0}
+.soft{color:var(--soft)}
+table{border-collapse:collapse;width:100%;font-size:14px;margin:.5rem 0}
+td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
+th{color:var(--soft);font-weight:600}
+.n{text-align:right;font-variant-numeric:tabular-nums}
+.tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1.2rem 0}
+.tile{background:var(--pale);border-radius:8px;padding:.7rem 1rem;min-width:150px}
+.tile b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}
+.warn{background:#fff6e5;border-left:3px solid #d99a1c;padding:.5rem .8rem;margin:.4rem 0}
+svg{max-width:100%;height:auto;display:block;margin:.4rem 0}
+svg text{font:12px system-ui,sans-serif;fill:var(--ink)}
+svg .soft{fill:var(--soft)}
 """
 
 
@@ -46,11 +56,11 @@ def render(outcome: Outcome, name: str) -> str:
         f"Pairs from {model.thresholds.review:.1f} bits on are for review. {_prior_words(model)}</p>",
         "".join(f'<p class="warn">{_e(w)}</p>' for w in [*report["notes"], *report["warnings"]]),
         "<h2>What was read as what</h2>", _fields(model),
-        "<h2>Match weights</h2><p class='soft'>Bits that a comparison's level adds to the evidence. Green speaks for a match, "
+        "<h2>Match weights</h2><p class='soft'>Bits that a comparison's level adds. Green speaks for a match, "
         "red against; where term frequencies apply, a rare value weighs more than shown and a common one less.</p>",
         _weights(model),
         "<h2>How often levels occur</h2><p class='soft'>m: among records of one person. u: among different people. "
-        "A level “shared” or “same …, same …” is counted among the pairs that already share that much.</p>", _m_u(model),
+        "A level “shared” or “same …, same …” is counted among the pairs that share that much.</p>", _m_u(model),
         "<h2>Threshold</h2><p class='soft'>Expected precision and recall of merging every pair from a weight on, from "
         "the model's own probabilities; no labels were used.</p>", _curve(outcome),
         "<h2>Blocking</h2>", _blocking(report),
@@ -79,7 +89,7 @@ def _tiles(tiles: Iterable[tuple[str, str]]) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     def cell(value: object) -> str:
         text = _e(value)
-        number = text[:1].isdigit() or text[:1] in "-−" and text[1:2].isdigit()
+        number = text[:1].isdigit() or (text[:1] in "-−" and text[1:2].isdigit())
         return f"<td{' class=n' if number else ''}>{text}</td>"
 
     body = "".join(f"<tr>{''.join(cell(v) for v in row)}</tr>" for row in rows)
@@ -142,7 +152,8 @@ def _weights(model: Model) -> str:
 def _m_u(model: Model) -> str:
     parts: list[str] = []
     y = 18
-    head = "<text x='300' y='10' class='soft'>m: same person</text><text x='660' y='10' class='soft'>u: different people</text>"
+    titles = ((300, "m: same person"), (660, "u: different people"))
+    head = "".join(f"<text x='{x}' y='10' class='soft'>{title}</text>" for x, title in titles)
     for name, levels in _levels(model):
         parts.append(f"<text x='0' y='{y + 13}' font-weight='600'>{_e(name.replace('_', ' '))}</text>")
         for level in levels:
@@ -150,7 +161,7 @@ def _m_u(model: Model) -> str:
             parts.append(f"<text x='120' y='{y + 13}'>{_e(str(level['label_for_charts'])[:30])}</text>")
             for x, value, colour in ((330, m, "var(--blue)"), (690, u, "var(--bad)")):
                 parts.append(
-                    f"<rect x='{x}' y='{y + 3}' width='{max(value * 240, 0.5):.1f}' height='13' rx='2' fill='{colour}'/>"
+                    f"<rect x='{x}' y='{y + 3}' width='{max(value * 240, 0.5):.1f}' height='13' fill='{colour}'/>"
                 )
                 shown = f"{value:.1%}" if value > 0.001 else f"{value:.1e}"
                 parts.append(f"<text class='soft' x='{x + value * 240 + 5:.1f}' y='{y + 13}'>{shown}</text>")
@@ -206,7 +217,7 @@ def _blocking(report: Mapping[str, Any]) -> str:
     ]
     possible, compared = report["pairs_possible"], report["pairs_compared"]
     return (
-        f"<p>{compared:,} of {possible:,.0f} possible pairs were compared, each once, though several rules may find it. "
+        f"<p>{compared:,} of {possible:,.0f} possible pairs were compared, each once. "
         "[a:b] is the part of a value that starts at a and is b long.</p>"
         + _table(["rule", "pairs", "blocks too large to use"], rows)
     )
@@ -248,9 +259,8 @@ def waterfall(score: Score, prior: float) -> str:
         colour = "var(--soft)" if name == "prior" else "var(--good)" if weight >= 0 else "var(--bad)"
         parts.append(f"<text x='0' y='{y + 13}'>{_e(name.replace('_', ' '))}</text>")
         parts.append(f"<text class='soft' x='130' y='{y + 13}'>{_e(label[:38])}</text>")
-        parts.append(
-            f"<rect x='{x:.1f}' y='{y + 3}' width='{max(abs(weight) * scale, 1):.1f}' height='13' rx='2' fill='{colour}'/>"
-        )
+        wide = max(abs(weight) * scale, 1)
+        parts.append(f"<rect x='{x:.1f}' y='{y + 3}' width='{wide:.1f}' height='13' rx='2' fill='{colour}'/>")
         parts.append(f"<text class='soft' x='{x + abs(weight) * scale + 5:.1f}' y='{y + 13}'>{weight:+.1f}</text>")
         start = end
         y += 19
@@ -265,8 +275,8 @@ def _sizes(sizes: Mapping[int, int], outcome: Outcome) -> str:
     alone = sizes.get(1, 0)
     words = (
         f"<p>{alone:,} records stand alone. Cross-checks refused {outcome.clusters.refused:,} unions that a link "
-        f"asked for; {outcome.clusters.exclusive_refused:,} more would have put two records of a source that holds each "
-        "person once into one cluster.</p>"
+        f"asked for; {outcome.clusters.exclusive_refused:,} more would have put two records of a source that "
+        "holds each person once into one cluster.</p>"
     )
     unlinkable = outcome.unlinkable
     words += (

@@ -55,7 +55,7 @@ class Thresholds:
         sure = "surely" if self.raised < 1 and self.spread < 0.01 else "roughly" if self.raised < 3 else "only roughly"
         return (
             f"merging from {self.auto:.1f} bits (p ≥ {_p(self.auto):.3f}) is expected, {sure}, to be right in "
-            f"{self.expected.precision:.1%} of pairs (± {2 * self.spread:.1%}) and to find {self.expected.recall:.1%} of them"
+            f"{self.expected.precision:.1%} of pairs (± {2 * self.spread:.1%}) and to find {self.expected.recall:.1%}"
         )
 
 

@@ -175,7 +175,8 @@ def patterns(
             if level.tf:
                 tf_columns.append(level.tf)
                 tf_terms[comparison.household].append(
-                    f"CASE WHEN g{k} = {index} THEN -log2(greatest({quote(f'tf_{level.tf}_l')}, {quote(f'tf_{level.tf}_r')})) ELSE 0 END"
+                    f"CASE WHEN g{k} = {index} THEN -log2(greatest({quote(f'tf_{level.tf}_l')}, "
+                    f"{quote(f'tf_{level.tf}_r')})) ELSE 0 END"
                 )
     tf_columns = list(dict.fromkeys(tf_columns))
     with_tf = (
@@ -194,10 +195,11 @@ def patterns(
     )
     gammas = ", ".join(f"g{k}" for k in range(len(comparisons)))
     known = " OR ".join(f"coalesce({quote(c + '_l')} = {quote(c + '_r')}, false)" for c in unique) or "false"
+    carried = [quote(f"tf_{c}_{s}") for c in tf_columns for s in "lr"]
     own, home = (f"round({' + '.join(terms) or '0'})" for terms in tf_terms.values())
     sql = f"""
         WITH p AS (SELECT {sides} FROM {pairs} c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
-        v AS (SELECT {", ".join(outer)}, {known} AS known{"".join(f", {quote(f'tf_{c}_{s}')}" for c in tf_columns for s in "lr")} FROM p)
+        v AS (SELECT {", ".join([*outer, f"{known} AS known", *carried])} FROM p)
         SELECT {gammas}, {own} AS own, {home} AS home, known, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
     """
     found = con.execute(sql).fetchnumpy()
@@ -221,7 +223,8 @@ def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, 
             f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON l.rid < r.rid{across}",
             True,
         )
-    drawn = f"SELECT (hash(i) % {rows})::BIGINT AS a, (hash(i + 7919000003) % {rows})::BIGINT AS b FROM range({wanted}) t(i)"
+    two = f"(hash(i) % {rows})::BIGINT AS a, (hash(i + 7919000003) % {rows})::BIGINT AS b"
+    drawn = f"SELECT {two} FROM range({wanted}) t(i)"
     if across:
         drawn = f"SELECT a, b FROM ({drawn}) d JOIN {RECORDS} l ON l.rid = a JOIN {RECORDS} r ON r.rid = b WHERE true{across}"
     return f"SELECT least(a, b) AS rid_l, greatest(a, b) AS rid_r FROM ({drawn}) WHERE a <> b", False
@@ -311,7 +314,7 @@ def _home_weights(
 
 
 def _table(comparison: Comparison, m: Sequence[float], u: Sequence[float]) -> Floats:
-    """Weight by level index, the last (index -1) for the null level; u is left to the term frequency where one applies."""
+    """Weight by level index, the last (-1) for the null level; where a term frequency applies, u is left to it."""
     found = [
         0.0 if level.null else float(np.log2(m[i]) - (0.0 if level.tf else np.log2(u[i])))
         for i, level in enumerate(comparison.levels)

@@ -15,10 +15,13 @@ def recognised(*columns: str) -> FieldMap:
 @pytest.mark.parametrize(
     ("column", "role"),
     [
-        (" given_name", "first_name"), ("FirstName", "first_name"), ("fname_c1", "first_name"), ("surname", "last_name"),
-        ("PRIMARY_NAME_LAST", "last_name"), ("PERNAME2", "last_name"), ("date_of_birth", "dob"), ("DOB_YEAR", "birth_year"),
+        (" given_name", "first_name"), ("FirstName", "first_name"), ("fname_c1", "first_name"),
+        ("surname", "last_name"),
+        ("PRIMARY_NAME_LAST", "last_name"), ("PERNAME2", "last_name"), ("date_of_birth", "dob"),
+        ("DOB_YEAR", "birth_year"),
         ("by", "birth_year"), ("soc_sec_id", "national_id"), ("SSN_NUMBER", "national_id"), ("suburb", "city"),
-        ("postcode_fake", "postcode"), ("ADDR_POSTAL_CODE", "postcode"), ("EMAIL_ADDRESS", "email"), ("mobile", "phone"),
+        ("postcode_fake", "postcode"), ("ADDR_POSTAL_CODE", "postcode"), ("EMAIL_ADDRESS", "email"),
+        ("mobile", "phone"),
         ("home_phone", "phone"), ("address_1", "street"), ("street_number", "house_number"), ("SEX", "gender"),
         ("full_name", "full_name"), ("birth_place", "birth_place"), ("state", "region"),
     ],
@@ -44,7 +47,9 @@ def test_second_given_name_beside_a_surname():
 
 def test_a_mapping_overrides(tmp_path: Path):
     file = tmp_path / "F.yaml"
-    file.write_text("id: key\nsource: sys\nlink_type: link\nfields: {first_name: a, hobby: b}\nidentifiers: {crm_id: c}\n")
+    file.write_text(
+        "id: key\nsource: sys\nlink_type: link\nfields: {first_name: a, hobby: b}\nidentifiers: {crm_id: c}\n"
+    )
     found = load_field_map(file, ["key", "sys", "a", "b", "c"], {})
     assert (found.id, found.source, found.link_type) == ("key", "sys", "link")
     assert found.fields == {"first_name": ("a",), "hobby": ("b",)}

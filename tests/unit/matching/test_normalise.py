@@ -70,7 +70,12 @@ def test_dates(text: str, day_first: bool, expected: str | None):
 
 def test_the_order_of_dates_is_read_from_the_column():
     american = n.date_order({"12/31/1990": 5, "20/8/1991": 1, "3/4/1990": 7})
-    assert (american.day_first, american.month_first_seen, american.day_first_seen, american.ambiguous) == (False, 5, 1, 7)
+    assert (american.day_first, american.month_first_seen, american.day_first_seen, american.ambiguous) == (
+        False,
+        5,
+        1,
+        7,
+    )
     assert n.date_order({"31.12.1990": 2, "3.4.1990": 9}).day_first
 
 

@@ -112,7 +112,11 @@ NAMES = ["id", "first_name", "last_name", "dob"]
         ("id,first_name,last_name\n", InputError, "no records"),
         ("amount,status\n1,2\n2,3\n", InputError, "recognised"),
         ("id,first_name,last_name\n" + "1,,\n2,,\n", TrainingError, "tells records apart"),
-        ("id,first_name,last_name\n" + "".join(f"{i},Ann,Lee\n" for i in range(300)), TrainingError, "tells records apart"),
+        (
+            "id,first_name,last_name\n" + "".join(f"{i},Ann,Lee\n" for i in range(300)),
+            TrainingError,
+            "tells records apart",
+        ),
     ],
 )
 def test_hopeless_files_are_refused_with_advice(tmp_path: Path, content: str, kind: type[MatchingError], words: str):

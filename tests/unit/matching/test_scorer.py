@@ -24,7 +24,9 @@ def _sets() -> dict[str, list[Path]]:
         "febrl": [SHARED / "febrl" / "dataset3.csv"],
         "persons with errors": [SHARED / "splink_fake_1000" / "fake_1000.csv"],
         "born and named": [SHARED / "rldata" / "RLdata10000.csv"],
-        "three lists": [SHARED / "senzing_truthset" / f"{name}.csv" for name in ("customers", "reference", "watchlist")],
+        "three lists": [
+            SHARED / "senzing_truthset" / f"{name}.csv" for name in ("customers", "reference", "watchlist")
+        ],
     }
     return {"made people": []} | {name: files for name, files in found.items() if all(f.exists() for f in files)}
 
@@ -39,7 +41,9 @@ def test_equals_splink(name: str, tmp_path: Path):
     prepared = pipeline.prepare(con, files)
     model = pipeline.fit(prepared)
     predict.predict(con, predict.linker(con, model.settings), -1_000.0)
-    edges = con.execute(f"SELECT rid_l, rid_r, match_weight FROM edges ORDER BY hash(rid_l, rid_r) LIMIT {PAIRS}").fetchall()
+    edges = con.execute(
+        f"SELECT rid_l, rid_r, match_weight FROM edges ORDER BY hash(rid_l, rid_r) LIMIT {PAIRS}"
+    ).fetchall()
     assert len(edges) > 200
     weigher = pipeline.Weigher(con, model)
     weigher.load_pairs((left, right) for left, right, _ in edges)
@@ -57,7 +61,9 @@ def test_a_saved_model_scores_as_before_and_explains(tmp_path: Path):
     a, b = loaded.normalise(raw), loaded.normalise(raw | {"first_name": "Robert", "street": "12 Main St"})
     score = Scorer.load(tmp_path / "model").score(a, b)
     assert score.weight == Scorer(model.settings, model.term_frequencies).score(a, b).weight
-    assert {level.comparison for level in score.levels} == {c["output_column_name"] for c in model.settings["comparisons"]}
+    assert {level.comparison for level in score.levels} == {
+        c["output_column_name"] for c in model.settings["comparisons"]
+    }
     prior = Scorer.load(tmp_path / "model").prior_weight
     assert score.weight == pytest.approx(prior + sum(level.weight for level in score.levels))
     assert 0 < score.probability < 1
@@ -81,9 +87,12 @@ CONDITIONS = [
 
 
 @given(st.sampled_from(CONDITIONS), COLUMN, COLUMN, COLUMN, COLUMN)
-def test_conditions_mean_what_they_mean_in_sql(sql: str, a_l: str | None, a_r: str | None, b_l: str | None, b_r: str | None):
+def test_conditions_mean_what_they_mean_in_sql(
+    sql: str, a_l: str | None, a_r: str | None, b_l: str | None, b_r: str | None
+):
     row = duckdb.execute(
-        f"SELECT CASE WHEN {sql} THEN 1 ELSE 0 END FROM (SELECT ?::VARCHAR a_l, ?::VARCHAR a_r, ?::VARCHAR b_l, ?::VARCHAR b_r)",
+        f"SELECT CASE WHEN {sql} THEN 1 ELSE 0 END "
+        "FROM (SELECT ?::VARCHAR a_l, ?::VARCHAR a_r, ?::VARCHAR b_l, ?::VARCHAR b_r)",
         [a_l, a_r, b_l, b_r],
     ).fetchone()
     assert row is not None
