@@ -6,6 +6,7 @@ from contextlib import closing
 
 import neo4j
 import pytest
+from sending import PatientGraph
 from stored import empty
 
 from identity_graph import neo4j_runtime
@@ -32,7 +33,7 @@ def driver(neo4j_connection: Connection) -> Generator[neo4j.Driver]:
 
 @pytest.fixture(scope="session")
 def migrated(neo4j_connection: Connection) -> Generator[Graph]:
-    with closing(Graph.connect(neo4j_connection)) as graph:
+    with closing(PatientGraph.connect(neo4j_connection)) as graph:
         graph.migrate(now())
         yield graph
 

@@ -1,0 +1,345 @@
+"""What is in the database, read without the code under test, and every invariant of it as a sentence when broken.
+
+What it should hold is computed here from the observations alone: the evidence is folded once more, and the partition
+is the independent reference of ``tests/properties``.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import neo4j
+from properties.reference import expected
+
+from identity_graph.domain.evidence import Evidence, Link, Observation, Refusal, RefusalCode, link_id
+from identity_graph.domain.partition import partition
+from identity_graph.domain.rules import Rules
+
+Row = dict[str, Any]
+#: Links refused for these never bring two profiles into one component.
+BY_ENDS = {"BLOCKED_VALUE", "SHARED_IDENTIFIER"}
+
+
+@dataclass
+class Stored:
+    """Nodes and relationships as plain rows. ``home`` is where each identifier is now, by profile id."""
+
+    identifiers: dict[str, Row]
+    profiles: dict[str, Row]
+    links: dict[str, Row]
+    members: list[Row]
+    former: list[Row]
+    tombstones: list[Row]
+    changes: dict[str, Row]
+    records: dict[str, Row]
+    observations: dict[str, Row]
+
+    @property
+    def home(self) -> dict[str, str]:
+        return {row["key"]: row["profile"] for row in self.members}
+
+    @property
+    def active(self) -> dict[str, frozenset[str]]:
+        """The members of each active profile."""
+        inside: dict[str, set[str]] = {id: set() for id, p in self.profiles.items() if p["status"] == "ACTIVE"}
+        for row in self.members:
+            inside.setdefault(row["profile"], set()).add(row["key"])
+        return {id: frozenset(keys) for id, keys in inside.items()}
+
+    @property
+    def shared(self) -> set[str]:
+        return {key for key, row in self.identifiers.items() if row["state"] == "SHARED"}
+
+    @property
+    def blocked(self) -> set[str]:
+        return {key for key, row in self.identifiers.items() if row["state"] == "BLOCKED"}
+
+    @property
+    def refused(self) -> dict[str, Refusal]:
+        return {
+            id: Refusal(RefusalCode(row["reason"]), tuple(row["parties"] or ()))
+            for id, row in self.links.items()
+            if row["state"] == "REFUSED"
+        }
+
+
+_READS = {
+    "identifiers": "MATCH (i:Identifier) RETURN i {.*, device: i:Device} AS row",
+    "profiles": "MATCH (p:Profile) RETURN p {.*} AS row",
+    "links": "MATCH (a)-[l:LINK]->(b) RETURN l {.*, a: a.key, b: b.key} AS row",
+    "members": "MATCH (i)-[m:MEMBER_OF]->(p) RETURN m {.*, key: i.key, profile: p.id} AS row",
+    "former": "MATCH (i)-[m:WAS_MEMBER_OF]->(p) RETURN m {.*, key: i.key, profile: p.id} AS row",
+    "tombstones": "MATCH (p)-[m:MERGED_INTO]->(q) RETURN m {.*, loser: p.id, survivor: q.id} AS row",
+    "changes": "MATCH (c:Change) RETURN c {.*, roles: [(c)-[of:OF]->(p) | [p.id, of.role]]} AS row",
+    "records": "MATCH (r:Record) RETURN r {.*, anchors: [(r)-[:HAS]->(i) | i.key]} AS row",
+    "observations": "MATCH (o:Observation) RETURN o {.*} AS row",
+}
+_NAME = {"identifiers": "key", "records": "key"}
+
+
+def read(driver: neo4j.Driver) -> Stored:
+    def work(tx: neo4j.ManagedTransaction) -> dict[str, list[Row]]:
+        return {name: [record["row"] for record in tx.run(text)] for name, text in _READS.items()}
+
+    with driver.session() as session:
+        rows = session.execute_read(work)
+    lists = {name: rows.pop(name) for name in ("members", "former", "tombstones")}
+    named = {name: {row[_NAME.get(name, "id")]: row for row in found} for name, found in rows.items()}
+    assert all(len(named[name]) == len(rows[name]) for name in rows), "something has one name twice"
+    return Stored(**named, **lists)
+
+
+def empty(driver: neo4j.Driver) -> None:
+    """Delete everything but the schema."""
+    with driver.session() as session:
+        session.run(
+            "MATCH (n) WHERE NOT n:Migration CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS"
+        ).consume()
+
+
+# --- What the observations amount to
+
+
+def folded(observations: Iterable[Observation], apart: Iterable[frozenset[str]] = ()) -> Evidence:
+    """The evidence of observations that were taken, each once."""
+    identifiers: set[str] = set()
+    links: dict[str, Link] = {}
+    for o in observations:
+        keys = sorted({i.key for i in o.identifiers})
+        identifiers.update(keys)
+        for n, a in enumerate(keys):
+            for b in keys[n + 1 :]:
+                id = link_id(a, b, "OBSERVED", o.source)
+                old = links.get(id) or Link(id, a, b, o.source, o.observed_at, o.observed_at, 0)
+                first, last = min(old.first_seen, o.observed_at), max(old.last_seen, o.observed_at)
+                links[id] = replace(old, first_seen=first, last_seen=last, count=old.count + 1)
+    return Evidence(frozenset(identifiers), tuple(links.values()), frozenset(apart))
+
+
+# --- Invariants
+
+
+def problems(
+    stored: Stored,
+    taken: Collection[Observation],
+    rules: Rules,
+    junk: Collection[str],
+    *,
+    apart: Collection[frozenset[str]] = (),
+    by_definition: bool = True,
+) -> list[str]:
+    """Everything that is wrong with a graph that took these observations and nothing else.
+
+    ``by_definition`` compares with the slow reference too, which is for small graphs.
+    """
+    evidence = folded(taken, apart)
+    return [
+        *_identifiers(stored, taken, evidence),
+        *_links(stored, evidence),
+        *_partition(stored, evidence, rules, junk, by_definition),
+        *_profiles(stored, rules, apart),
+        *_tombstones(stored),
+        *_timelines(stored),
+        *_lineage(stored),
+        *_records(stored, taken),
+        *_observations(stored, taken),
+    ]
+
+
+def _differ(what: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{what} of {name} is {found.get(name)}, expected {wanted.get(name)}"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
+
+
+def _identifiers(stored: Stored, taken: Iterable[Observation], evidence: Evidence) -> list[str]:
+    seen: dict[str, list[Observation]] = defaultdict(list)
+    for o in taken:
+        for identifier in o.identifiers:
+            seen[identifier.key].append(o)
+    wanted = {
+        key: (min(o.observed_at for o in said), max(o.observed_at for o in said), {o.source for o in said})
+        for key, said in seen.items()
+    }
+    found = {key: (i["first_seen"], i["last_seen"], set(i["sources"])) for key, i in stored.identifiers.items()}
+    lists = [f"a source stands twice at {key}" for key, i in stored.identifiers.items() if _twice(i["sources"])]
+    assert wanted.keys() == evidence.identifiers
+    return [*_differ("first, last and sources", found, wanted), *lists]
+
+
+def _twice(values: Iterable[Any]) -> list[Any]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _links(stored: Stored, evidence: Evidence) -> list[str]:
+    wanted = {x.id: (x.a, x.b, x.source, x.first_seen, x.last_seen, x.count, "OBSERVED") for x in evidence.links}
+    found = {
+        id: (x["a"], x["b"], x["source"], x["first_seen"], x["last_seen"], x["count"], x["kind"])
+        for id, x in stored.links.items()
+    }
+    return _differ("what was said", found, wanted)
+
+
+def _partition(
+    stored: Stored, evidence: Evidence, rules: Rules, junk: Collection[str], by_definition: bool
+) -> list[str]:
+    wanted = partition(evidence, rules)
+    profiles = set(stored.active.values())
+    found = [f"profile {sorted(part)} should not be" for part in profiles - wanted.profiles]
+    found += [f"profile {sorted(part)} is missing" for part in wanted.profiles - profiles]
+    found += _differ("refusal", stored.refused, wanted.refused)
+    found += [f"shared are {stored.shared}, expected {wanted.shared}"] if stored.shared != wanted.shared else []
+    if by_definition:
+        reference = expected(evidence, rules, junk)
+        if reference.profiles != profiles:
+            found.append(f"the reference has {sorted(map(sorted, reference.profiles))}")
+        if reference.shared != stored.shared:
+            found.append(f"the reference has {reference.shared} shared")
+        if reference.refused.keys() != stored.refused.keys():
+            found.append(f"the reference refuses {sorted(reference.refused)}, stored are {sorted(stored.refused)}")
+        found += [
+            f"the reference knows no reason {refusal.code} for {id}"
+            for id, refusal in stored.refused.items()
+            if refusal.code not in reference.refused.get(id, set())
+        ]
+    return found
+
+
+def _profiles(stored: Stored, rules: Rules, apart: Collection[frozenset[str]]) -> list[str]:
+    found = [f"{key} is a member twice" for key in _twice(row["key"] for row in stored.members)]
+    found += [f"{row['key']} has the member {row['member']}" for row in stored.members if row["member"] != row["key"]]
+    home = stored.home
+    homeless = stored.identifiers.keys() - stored.blocked - home.keys()
+    found += [f"{key} is in no profile" for key in homeless]
+    found += [f"{key} is junk and in a profile" for key in stored.blocked & home.keys()]
+    refused: Counter[str] = Counter()
+    for id, refusal in stored.refused.items():
+        if refusal.code not in BY_ENDS:
+            ends = [home.get(stored.links[id][end]) for end in "ab"]
+            refused.update(end for end in ends if end)
+    guarded = {key for pair in apart for key in pair}
+    for id, keys in stored.active.items():
+        p = stored.profiles[id]
+        limited = sorted(k for k in keys if rules.rule(k.partition(":")[0]).most is not None)
+        wanted = ("ACTIVE", len(keys), refused[id], limited, bool(keys & guarded))
+        got = (p["status"], p["size"], p["refused"], sorted(p["limited"]), p["guarded"])
+        if got != wanted or not keys:
+            found.append(f"profile {id} says {got}, expected {wanted}")
+    return found
+
+
+def _tombstones(stored: Stored) -> list[str]:
+    found = [f"{id} was merged twice" for id in _twice(row["loser"] for row in stored.tombstones)]
+    merged = {id for id, p in stored.profiles.items() if p["status"] == "MERGED"}
+    if merged != {row["loser"] for row in stored.tombstones}:
+        found.append("not the merged profiles, and only they, lead to a survivor")
+    found += [
+        f"{row['loser']} leads to {row['survivor']}, which is no active profile"
+        for row in stored.tombstones
+        if row["survivor"] not in stored.active
+    ]
+    for row in stored.tombstones:
+        p, change = stored.profiles[row["loser"]], stored.changes.get(row["change"])
+        if (p["size"], p["refused"], p["limited"]) != (0, 0, []):
+            found.append(f"the tombstone {p['id']} still holds something")
+        if not change or change["kind"] != "MERGED" or [row["loser"], "MERGED"] not in change["roles"]:
+            found.append(f"the merge of {p['id']} has no change {row['change']}")
+        elif change["at"] != row["at"]:
+            found.append(f"the merge of {p['id']} is dated {row['at']}, its change {change['at']}")
+    return found
+
+
+def _timelines(stored: Stored) -> list[str]:
+    """An identifier's memberships follow each other without a gap, and each move is told by one change."""
+    found: list[str] = []
+    spans: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    for row in stored.former:
+        spans[row["key"]].append((row["since"], row["until"], row["profile"]))
+        if row["since"] > row["until"]:
+            found.append(f"{row['key']} was a member until {row['until']}, before it became one at {row['since']}")
+    now = {row["key"]: row for row in stored.members}
+    told = Counter(
+        (key, source, target, c["at"]) for c in stored.changes.values() for source, target, key in moves_of(c, stored)
+    )
+    moved: Counter[tuple[str, str, str, int]] = Counter()
+    for key, row in now.items():
+        line = [*sorted(spans.pop(key, [])), (row["since"], row["since"], row["profile"])]
+        for (_, until, before), (since, _, after) in pairwise(line):
+            if until != since:
+                found.append(f"{key} left {before} at {until} and came to {after} at {since}")
+            moved[key, before, after, since] += 1
+    found += [f"{key} was a member and is none" for key in spans]
+    found += [f"{key} moved {before} to {after} at {at}, untold" for key, before, after, at in moved - told]
+    found += [f"{key} is told to have moved {before} to {after} at {at}" for key, before, after, at in told - moved]
+    return found
+
+
+def moves_of(change: Row, stored: Stored) -> list[tuple[str, str, str]]:
+    """The moves of a change, as (source, target, key)."""
+    roles = defaultdict(list)
+    for id, role in change["roles"]:
+        roles[role].append(id)
+    (target,) = roles["SURVIVOR"] + roles["TARGET"] + roles["CREATED"]
+    sources = roles["MERGED"] + roles["SOURCE"]
+    if len(sources) == 1:
+        return [(sources[0], target, key) for key in change["moved"]]
+    left = {
+        row["key"]: row["profile"]
+        for row in stored.former
+        if row["until"] == change["at"] and row["profile"] in sources and row["key"] in change["moved"]
+    }
+    return [(left.get(key, "nowhere"), target, key) for key in change["moved"]]
+
+
+def _lineage(stored: Stored) -> list[str]:
+    found: list[str] = []
+    born = {id for c in stored.changes.values() for id, role in c["roles"] if role == "CREATED"}
+    kinds = {
+        "MERGED": {"SURVIVOR", "MERGED"},
+        "MOVED": {"SOURCE", "TARGET"},
+        "SPLIT": {"SOURCE", "CREATED"},
+    }
+    for id, c in stored.changes.items():
+        if {role for _, role in c["roles"]} != kinds[c["kind"]]:
+            found.append(f"{c['kind']} {id} has the roles {c['roles']}")
+        if c["link"] not in stored.links:
+            found.append(f"{c['kind']} {id} names no link")
+        if c["observation"] not in stored.observations:
+            found.append(f"{c['kind']} {id} names no observation")
+    for id, p in stored.profiles.items():
+        if (p.get("created_by") is None) != (id in born):
+            found.append(f"profile {id} came by {p.get('created_by')} and by {'a' if id in born else 'no'} split")
+        if id not in born and p.get("created_by") not in stored.observations:
+            found.append(f"profile {id} was created by no observation")
+        if p.get("created_link") is not None and p["created_link"] not in stored.links:
+            found.append(f"profile {id} was created by no link")
+    return found
+
+
+def _records(stored: Stored, taken: Iterable[Observation]) -> list[str]:
+    newest: dict[str, Observation] = {}
+    for o in taken:
+        if o.traits is not None and o.record_key:
+            old = newest.get(o.record_key)
+            if old is None or (o.observed_at, o.digest) > (old.observed_at, old.digest):
+                newest[o.record_key] = o
+    wanted = {
+        key: (o.source, o.record_id, o.observed_at, o.digest, [o.anchor.key]) for key, o in newest.items() if o.anchor
+    }
+    found = {
+        key: (r["source"], r.get("record_id"), r["observed_at"], r["digest"], r["anchors"])
+        for key, r in stored.records.items()
+    }
+    return _differ("record", found, wanted)
+
+
+def _observations(stored: Stored, taken: Iterable[Observation]) -> list[str]:
+    wanted = {o.id: (o.digest, o.source, o.observed_at, sorted(i.key for i in o.identifiers)) for o in taken}
+    found = {
+        id: (o["digest"], o["source"], o["observed_at"], sorted(o["keys"])) for id, o in stored.observations.items()
+    }
+    return _differ("observation", found, wanted)

@@ -1,0 +1,140 @@
+"""Eight writers on few identifiers, and the graph is what one writer would have made of it."""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import neo4j
+import pytest
+from sending import Batch, persist, said, send_from_processes
+from stored import empty, problems, read
+
+from identity_graph.domain.decision import Accepted
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.rules import NamespaceRule, Policy, Rules
+from identity_graph.neo4j_runtime import Connection
+from identity_graph.services.observe import Answer
+from identity_graph.store.graph import Graph
+
+WRITERS = 8
+JUNK = "null"
+NAMESPACES = {
+    "user": NamespaceRule(unique=True, priority=1, fan_out=None),
+    "mail": NamespaceRule(limit=3, priority=2, fan_out=4),
+    "phone": NamespaceRule(priority=3, fan_out=3),
+    "device": NamespaceRule(priority=4, fan_out=2),
+}
+
+
+def rules_of(policy: Policy) -> Rules:
+    return Rules(policy, size_cap=8, namespaces=NAMESPACES)
+
+
+def crowd(identifiers: int, observations: int, rules: Rules, seed: int) -> list[Observation]:
+    """Observations of a few of these identifiers, now and then with junk, a record, or the traits of one."""
+    chance = random.Random(seed)
+    keys = [f"{namespace}:{n}" for namespace in NAMESPACES for n in range(1, identifiers // len(NAMESPACES) + 1)]
+    found: list[Observation] = []
+    for n in range(observations):
+        named = chance.sample(keys, chance.choice([1, 2, 2, 3]))
+        named += [f"device:{JUNK}"] * (chance.random() < 0.05)
+        more: dict[str, object] = {"observedAt": f"2026-01-01T00:00:0{chance.randrange(10)}Z"}
+        if chance.random() < 0.2:
+            more |= {"traits": {"n": n}} | ({"recordId": f"r{chance.randrange(5)}"} if chance.random() < 0.5 else {})
+        found.append(said(f"{seed}/{n}", *named, rules=rules, source=chance.choice(["web", "crm"]), **more))
+    return found
+
+
+def shares(observations: Sequence[Observation], seed: int) -> list[list[Batch]]:
+    """Batches for each writer. Every observation is sent by two of them, and some batches are sent again."""
+    chance = random.Random(seed)
+    work: list[list[Batch]] = []
+    for writer in range(WRITERS):
+        mine = [o for n, o in enumerate(observations) if writer in (n % WRITERS, (n * 3 + 1) % WRITERS)]
+        chance.shuffle(mine)
+        batches: list[Batch] = []
+        while mine:
+            size = chance.randrange(1, 8)
+            batches.append(mine[:size])
+            del mine[:size]
+            if chance.random() < 0.1:
+                batches.append(chance.choice(batches))
+        work.append(batches)
+    return work
+
+
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize(("identifiers", "policy"), [(24, Policy.LATEST_OWNER), (200, Policy.FIRST_OWNER)])
+def test_many_writers_leave_the_graph_that_one_would(
+    graph: Graph,
+    driver: neo4j.Driver,
+    neo4j_connection: Connection,
+    identifiers: int,
+    policy: Policy,
+    halved: bool,
+    random_seed: int,
+) -> None:
+    rules = rules_of(policy)
+    sent = crowd(identifiers, 400, rules, random_seed)
+    answers = send_from_processes(neo4j_connection, rules, shares(sent, random_seed), halved=halved)
+    found = problems(read(driver), sent, rules, {JUNK}, by_definition=identifiers < 100)
+    assert not found, "\n".join(found)
+    assert contradictions(answers) == []
+    assert {answer.observation_id for answer in answers} == {o.id for o in sent}
+
+
+@pytest.fixture
+def random_seed() -> int:
+    """New on every run, and in the report of a failure as an argument of the test."""
+    return random.SystemRandom().randrange(10**6)
+
+
+def contradictions(answers: Sequence[Answer]) -> list[str]:
+    """Whoever sends an observation gets the one answer to it, and one of them learns that it was new."""
+    of: dict[str | None, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        of[answer.observation_id].append(answer)
+    found: list[str] = []
+    for id, given in of.items():
+        plain = {replace(answer, duplicate=False) for answer in given if isinstance(answer, Accepted)}
+        news = [answer for answer in given if isinstance(answer, Accepted) and not answer.duplicate]
+        if len(plain) != 1 or len(news) != 1 or not all(isinstance(answer, Accepted) for answer in given):
+            found.append(f"the answers to {id} are {given}")
+    return found
+
+
+def test_without_the_lock_the_same_load_leaves_a_wrong_graph(
+    graph: Graph, driver: neo4j.Driver, neo4j_connection: Connection, random_seed: int
+) -> None:
+    """What the lock and the check after it are for. A few rounds, as the harm is a matter of chance."""
+    rules = rules_of(Policy.LATEST_OWNER)
+    for attempt in range(10):
+        empty(driver)
+        sent = crowd(24, 400, rules, random_seed + attempt)
+        send_from_processes(neo4j_connection, rules, shares(sent, random_seed), naive=True)
+        stored = read(driver)
+        taken = [o for o in sent if o.id in stored.observations]
+        if problems(stored, taken, rules, {JUNK}, by_definition=False):
+            return
+    pytest.fail("ten rounds without the lock, and nothing went wrong")
+
+
+def test_one_observation_sent_by_all_at_once_is_taken_once(graph: Graph, driver: neo4j.Driver) -> None:
+    rules = Rules()
+    sent = [said(f"o{n}", "user_id:ada", f"cookie_id:c{n}", observedAt="2026-01-01T00:00:00Z") for n in range(5)]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        answers = [a for found in pool.map(lambda _: persist(graph, sent, rules), range(WRITERS)) for a in found]
+    assert contradictions(answers) == []
+    assert problems(read(driver), sent, rules, set()) == []
+
+
+def test_two_contents_under_one_id_sent_at_once_are_one_taken_and_one_conflict(graph: Graph) -> None:
+    rules = Rules()
+    for n in range(10):
+        two = [said(f"o{n}", "user_id:ada", f"cookie_id:{name}-{n}") for name in ("one", "other")]
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda o: persist(graph, [o], rules)[0], two))
+        codes = sorted("taken" if isinstance(a, Accepted) else a.code for a in answers)
+        assert codes == ["ID_REUSED", "taken"]
