@@ -60,7 +60,8 @@ class Command:
             self.process.wait()
         seconds = perf_counter() - self.begun
         if self.process.returncode != 0:
-            raise BenchFailed(f"{_line(self.process)} failed: {_all_of(self.errors)}")
+            said = _all_of(self.errors) or _all_of(self.output)
+            raise BenchFailed(f"{_line(self.process)} failed: {said}")
         return Outcome(orjson.loads(_all_of(self.output)), seconds, memory.peak)
 
 
