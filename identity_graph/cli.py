@@ -29,8 +29,10 @@ class Late(NamedTuple):
 
 #: Commands and groups of commands that other modules define, as a Typer application or as a function.
 LATE = {
-    "demo": Late("identity_graph.cli_demo:demo", "Load data, show what comes of it, and serve it."),
+    "demo": Late("identity_graph.cli_demo:demo", "Load customers of five sources and show what becomes of them."),
     "ingest": Late("identity_graph.cli_ingest:ingest", "Take files into the graph."),
+    "verify": Late("identity_graph.cli_ingest:verify", "Compare the profiles with their evidence, all of them."),
+    "match": Late("identity_graph.cli_match:match_app", "Find records of the same person by what they say."),
     "rules": Late("identity_graph.cli_rules:rules_app", "Work with rules files."),
     "neo4j": Late("identity_graph.cli_neo4j:neo4j_app", "Look after the embedded database."),
     "doctor": Late("identity_graph.cli_neo4j:doctor", "See what is installed, reachable and writable, with advice."),
