@@ -64,7 +64,8 @@ def test_rows_that_are_missing_are_no_speed() -> None:
 
 
 def test_a_command_that_fails_says_why() -> None:
-    with pytest.raises(BenchFailed, match=r"(?s)identity-graph rules check nowhere\.toml --json failed: .*nowhere\.toml"):
+    told = r"(?s)identity-graph rules check nowhere\.toml --json failed: .*nowhere\.toml"
+    with pytest.raises(BenchFailed, match=told):
         product.run("rules", "check", "nowhere.toml")
 
 
