@@ -126,7 +126,7 @@ def called(profile: Json) -> str:
 
 
 def loaded(done: Load, identifiers: int, profiles: int) -> Iterable[RenderableType]:
-    lines = table(brief("source"), cut("file"), *map(number, ("rows", "taken", "repeated", "rejected")))
+    lines = table(cut("source", 20), cut("file", 36), *map(number, ("rows", "taken", "repeated", "rejected")))
     for one in done.files:
         report = one.report
         if report.failure and not report.read:
@@ -155,7 +155,7 @@ def near(path: Path) -> str:
 
 def recognised(files: Sequence[Loaded]) -> RenderableType:
     """Which column was taken for what."""
-    lines = table(cut("file"), brief("means"), "columns")
+    lines = table(cut("file", 36), brief("means", width=12), "columns")
     for one in files:
         name = one.file.path.name
         if one.source and one.source.observations:
@@ -184,20 +184,19 @@ def _meanings(described: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]
 
 def profile(title: str, found: Json, width: int | None = None) -> Panel:
     """A profile's identifiers, by namespace."""
-    lines = table(brief("", width=10), brief(""), cut(""))
-    lines.show_header = False
     values: dict[str, list[str]] = defaultdict(list)
     for edge in found["identifiers"]["edges"]:
         values[edge["node"]["namespace"]].append(edge["node"]["value"])
     records = values.pop(RECORD_NAMESPACE, [])
-    for namespace, named in values.items():
-        lines.add_row(
-            f"[dim]{escape(namespace)}[/]", str(len(named)) if len(named) > 1 else "", escape(", ".join(named))
-        )
+    rows = [(namespace, len(named), ", ".join(named)) for namespace, named in values.items()]
     if records:
         sources = Counter(value.partition("/")[0] for value in records)
-        told = ", ".join(f"{n:,} of {source}" for source, n in sources.items())
-        lines.add_row("[dim]records[/]", str(len(records)) if len(records) > 1 else "", escape(told))
+        rows.append(("records", len(records), ", ".join(f"{n:,} of {source}" for source, n in sources.items())))
+    longest = max(len(name) for name, _, _ in rows)
+    lines = table(brief("", width=longest), brief(""), cut("", (width or WIDTH) - longest - 11))
+    lines.show_header = False
+    for name, count, told in rows:
+        lines.add_row(f"[dim]{escape(name)}[/]", str(count) if count > 1 else "", escape(told))
     size = found["identifiers"]["totalCount"]
     return Panel(
         lines,
@@ -218,7 +217,7 @@ def golden(found: Json) -> RenderableType:
     """Each value that survived, who said it and when, and what it prevailed over. Lists and objects are left out."""
     plain = [one for one in found["goldenRecord"] if not isinstance(one["value"], list | dict)]
     lines = table(
-        brief("golden record"), cut("value", 32), brief("source"), brief("date", width=10), cut("instead of", 34)
+        cut("golden record", 20), cut("value", 28), cut("source", 12), brief("date", width=10), cut("instead of", 28)
     )
     for one in plain[:MOST_TRAITS]:
         others = [other for other in one["alternatives"] if other["value"] != one["value"]]
@@ -242,7 +241,7 @@ def links(found: Sequence[LinkLine]) -> RenderableType:
     """Who saw which two together, how often and when: links between identifiers, or else those to records."""
     named = [link for link in found if RECORD_NAMESPACE not in (Key.of(link.a).namespace, Key.of(link.b).namespace)]
     chosen = named or found
-    lines = table(cut("these two", 36), cut("were seen together", 36), brief("by"), number("times"), brief("last"))
+    lines = table(cut("these two", 33), cut("were seen together", 33), cut("by", 10), number("times"), brief("last"))
     for link in chosen[:MOST]:
         lines.add_row(key(link.a), key(link.b), escape(link.source), str(link.times), day(link.last_seen))
     return more(lines, len(chosen) - MOST)
@@ -258,13 +257,14 @@ def refusals(found: Sequence[RefusalLine]) -> RenderableType:
     return lines
 
 
-def judged(found: Sequence[LinkLine]) -> RenderableType:
-    """Links side by side: which of them join, which were refused."""
-    lines = table(cut("link"), brief("by"), brief("last"), "joins")
+def judged(found: Sequence[LinkLine]) -> Iterable[RenderableType]:
+    """Links side by side: which of them join, which were refused and why."""
+    lines = table(cut("link", 50), cut("by", 10), brief("last"), brief("joins"))
     for link in found:
-        verdict = f"[yellow]refused: {escape(link.refused)}[/]" if link.refused else "[green]yes[/]"
+        verdict = f"[yellow]no, {link.reason}[/]" if link.reason else "[green]yes[/]"
         lines.add_row(_ends(link.a, link.b), escape(link.source), day(link.last_seen), verdict)
-    return lines
+    yield lines
+    yield from sorted({f"[dim]{escape(link.refused)}[/]" for link in found if link.refused})
 
 
 # ---------------------------------------------------------------------------------------------- lineage, devices
@@ -272,7 +272,7 @@ def judged(found: Sequence[LinkLine]) -> RenderableType:
 
 def lineage(found: Json) -> RenderableType:
     """What made a profile, newest first, each with the link that caused it."""
-    lines = table(brief("when"), brief("what"), cut("because of the link", 54), brief("of"))
+    lines = table(brief("when"), brief("what"), cut("because of the link", 50), cut("of", 10))
     for edge in found["edges"]:
         change = edge["node"]
         cause = change["cause"].get("link")

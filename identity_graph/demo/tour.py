@@ -96,7 +96,8 @@ def _joined(tour: Tour, last: Json) -> None:
     seen = " and ".join(f"[bold]{key}[/]" for key in keys)
     tour.out.print(f"Then the {last['source']} sees {seen} together, on {day(last['observedAt'])}.")
     again = ", as in an earlier run" if result["duplicate"] else ""
-    tour.out.print(f"[dim]Sent by SubmitLinks, answered in {took * 1000:.0f} ms{again}. Before: asked `asOf` then.[/]")
+    sent = f"Sent by SubmitLinks, answered in {took * 1000:.0f} ms{again}."
+    tour.out.print(f"[dim]{sent} What was before, `asOf` tells.[/]")
     tour.out.print(showing.profile("After", after))
     tour.out.print(showing.golden(after))
 
@@ -128,7 +129,8 @@ def _family_tablet(tour: Tour, tablet: Key, users: Sequence[Key]) -> None:
         "the other's links are kept, but join nobody:"
     )
     pairs = [{str(tablet), str(user)} for user in users]
-    tour.out.print(showing.judged([link for link in tour.links([str(tablet)]) if {link.a, link.b} in pairs]))
+    found = [link for link in tour.links([str(tablet)]) if {link.a, link.b} in pairs]
+    tour.out.print(*showing.judged(found), sep="\n")
 
 
 def _devices(tour: Tour, phone: Key) -> None:

@@ -104,7 +104,7 @@ def test_it_shows_the_story_and_ends_with_nothing_left(home: Path, first: subpro
             "status is SHARED",
             "one account in each",
             "267 identifiers, 50 accounts",
-            "refused: user_id:u500005 and user_id:u500006 would share a",
+            "user_id:u500005 and user_id:u500006 would share a profile, and user_id is unique.",
             "Merged, 8 moved",
             "1958-04-19",
             "1986-07-24",
