@@ -6,6 +6,7 @@ the *distinct* values it reads, so a million records cost what their different n
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def make_plan(fields: FieldMap, order_of: Callable[[str], n.DateOrder]) -> Plan:
     if columns("dob"):
         column = columns("dob")[0]
         if len(columns("dob")) == 3:
-            producers.append(Producer(columns("dob"), ("dob",), lambda y, m, d: (n.date_from_parts(y, m, d),)))
+            producers.append(Producer(columns("dob"), ("dob",), _date_of_parts))
         else:
             order = order_of(column)
             orders[column] = order.day_first
@@ -185,10 +186,10 @@ def make_plan(fields: FieldMap, order_of: Callable[[str], n.DateOrder]) -> Plan:
                     f"others can only be day first and {order.month_first_seen} only month first. "
                     "Two dates that agree with day and month exchanged count as such."
                 )
-            producers.append(Producer((column,), ("dob",), lambda v, first=order.day_first: (n.date(v, first),)))
+            producers.append(Producer((column,), ("dob",), partial(_date, order.day_first)))
     elif all(columns(f"birth_{part}") for part in ("year", "month", "day")):
         parts = tuple(columns(f"birth_{part}")[0] for part in ("year", "month", "day"))
-        producers.append(Producer(parts, ("dob",), lambda y, m, d: (n.date_from_parts(y, m, d),)))
+        producers.append(Producer(parts, ("dob",), _date_of_parts))
     elif columns("birth_year"):
         producers.append(_single(columns("birth_year"), "birth_year", n.birth_year))
     for role, function in (("gender", n.gender), ("postcode", n.postcode), ("city", n.ascii_words),
@@ -358,7 +359,15 @@ def normalise_table(
         con.execute(f"DROP TABLE norm_{index}")
 
 
-def _apply(reader: pa.RecordBatchReader, producer: Producer) -> Iterator[pa.Table]:
+def _date_of_parts(year: str | None, month: str | None, day: str | None) -> tuple[str | None]:
+    return (n.date_from_parts(year, month, day),)
+
+
+def _date(day_first: bool, value: str | None) -> tuple[str | None]:
+    return (n.date(value, day_first),)
+
+
+def _apply(reader: Any, producer: Producer) -> Iterator[Any]:
     width = len(producer.outputs)
     for batch in reader:
         columns = [column.to_pylist() for column in batch.columns]

@@ -486,14 +486,14 @@ def _email(p: Profile) -> Comparison | None:
     alike = f"levenshtein(email_l, email_r) <= 2 OR {JW}(email_l, email_r) >= 0.94"
     near = f"(email_l = email_r OR email_user_l = email_user_r OR {alike})"
     levels = [_null("email")]
+    telephone: Condition = {"phone": _PHONE_SAME}
     if p.has("phone"):
-        telephone: Condition = {"phone": _PHONE_SAME}
         sql = f"{near} AND (right(phone_l, 7) = right(phone_r, 7) OR ({_typo('phone')}))"
         levels.append(Level("shared with the telephone", sql, 0.75, 0.3, given=(telephone,), free=True))
     shared, apart = _shared_contact(p, near)
     if p.has("phone"):
-        shared = [replace(level, unless=(*level.unless, telephone)) for level in shared]  # pyright: ignore[reportPossiblyUnbound]
-        apart = (*apart, telephone)  # pyright: ignore[reportPossiblyUnbound]
+        shared = [replace(level, unless=(*level.unless, telephone)) for level in shared]
+        apart = (*apart, telephone)
     levels += [
         *shared,
         Level("same", "email_l = email_r", 0.65, 0.00002, unless=apart),

@@ -212,7 +212,7 @@ def field_map_from(
     return FieldMap(
         id=column(given["id"], "id") if given.get("id") else guessed.id,
         source=column(given["source"], "source") if given.get("source") else guessed.source,
-        link_type=cast("LinkType | None", link_type),
+        link_type=link_type,
         fields=fields or ({} if identifiers else guessed.fields),
         identifiers=identifiers,
     )

@@ -84,7 +84,7 @@ _HELPERS: dict[str, Any] = {
     "damerau_levenshtein": _none_safe(DamerauLevenshtein.distance),
     "list_has_any": _list_has_any,
 }
-_COMPARE = {ex.EQ: "==", ex.NEQ: "!=", ex.LT: "<", ex.LTE: "<=", ex.GT: ">", ex.GTE: ">="}
+_COMPARE: dict[type[ex.Expr], str] = {ex.EQ: "==", ex.NEQ: "!=", ex.LT: "<", ex.LTE: "<=", ex.GT: ">", ex.GTE: ">="}
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
@@ -97,7 +97,7 @@ class _Compiler:
         self.values: dict[str, str] = {}
         self.columns: dict[str, str] = {}
 
-    def refuse(self, node: ex.Expression) -> ModelError:
+    def refuse(self, node: ex.Expr) -> ModelError:
         return ModelError(
             f"comparison {self.name!r} uses SQL that the compiled scorer does not know: {node.sql('duckdb')[:80]!r}; "
             "use =, AND, OR, NOT, IS NULL, substr, length, right, abs, jaro_winkler_similarity, levenshtein, "
@@ -114,7 +114,7 @@ class _Compiler:
             self.lines.append(f"{self.columns[name]} = {'left' if side == 'l' else 'right'}.get({base!r})")
         return self.columns[name]
 
-    def value(self, node: ex.Expression) -> str:
+    def value(self, node: ex.Expr) -> str:
         """A Python expression for a scalar; calls are kept in variables."""
         match node:
             case ex.Paren():
@@ -147,23 +147,23 @@ class _Compiler:
             case ex.JarowinklerSimilarity():
                 return self.call("jaro_winkler_similarity", node, [node.this, node.expression])
             case ex.Anonymous():
-                return self.call(str(node.this).lower(), node, cast("list[ex.Expression]", node.expressions))
+                return self.call(str(node.this).lower(), node, cast("list[ex.Expr]", node.expressions))
             case _:
                 raise self.refuse(node)
 
-    def call(self, function: str, node: ex.Expression, arguments: Sequence[ex.Expression]) -> str:
+    def call(self, function: str, node: ex.Expr, arguments: Sequence[ex.Expr]) -> str:
         if function not in _HELPERS:
             raise self.refuse(node)
         return self.once(function, node, f"{function}({', '.join(self.value(a) for a in arguments)})")
 
-    def once(self, kind: str, node: ex.Expression, code: str) -> str:
+    def once(self, kind: str, node: ex.Expr, code: str) -> str:
         del kind, node
         if code not in self.values:
             self.values[code] = f"v_{len(self.values)}"
             self.lines.append(f"{self.values[code]} = {code}")
         return self.values[code]
 
-    def true(self, node: ex.Expression) -> str:
+    def true(self, node: ex.Expr) -> str:
         """A test that holds where the condition is TRUE."""
         match node:
             case ex.Paren():
@@ -185,7 +185,7 @@ class _Compiler:
             case _:
                 return f"({self.value(node)} is True)"
 
-    def false(self, node: ex.Expression) -> str:
+    def false(self, node: ex.Expr) -> str:
         """A test that holds where the condition is FALSE."""
         match node:
             case ex.Paren():

@@ -47,7 +47,8 @@ class Thresholds:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Thresholds":
-        return cls(**{**data, "expected": Point(**data["expected"])})
+        known: dict[str, Any] = {**data, "expected": Point(**data["expected"])}
+        return cls(**known)
 
     @property
     def words(self) -> str:
