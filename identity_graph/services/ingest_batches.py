@@ -219,6 +219,8 @@ def _as_observation(cells: Mapping[str, Any], task: Task, batch: Batch) -> dict[
 def _as_record(cells: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """A record as an observation: traits by their canonical names, all other columns by their own."""
     columns = task.columns
+    if not cells:
+        raise _NotTaken("the row says nothing", "")
     rest = {name: plain for name, value in cells.items() if (plain := _plain(value)) is not None}
     raw: dict[str, Any] = {"source": task.source}
     if columns.source and columns.source in rest:

@@ -371,11 +371,13 @@ class _CsvReader:
                 continue
             except StopIteration:
                 return
+            if not any(cell and not cell.isspace() for cell in cells):
+                continue
             if len(cells) > len(columns) and not any(cells[len(columns) :]):
                 cells = cells[: len(columns)]
             if len(cells) == len(columns):
                 yield Row(number, {name: c for name, c in zip(columns, cells, strict=True) if c and not c.isspace()})
-            elif any(cells):
+            else:
                 reason = f"{len(cells)} cells, but the header names {len(columns)} columns"
                 yield BadRow(number, reason, self._beginning())
 
