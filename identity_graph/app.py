@@ -217,6 +217,7 @@ def web_server(app: FastAPI) -> uvicorn.Server:
             access_log=False,
             log_level="warning",
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=10,
         )
     )
