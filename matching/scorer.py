@@ -77,9 +77,14 @@ def _none_safe(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
     return safe
 
 
+def _nothing_unlike(function: Callable[[str, str], float]) -> Callable[[str, str], float]:
+    """To DuckDB two empty texts are wholly unlike, to rapidfuzz wholly alike."""
+    return lambda left, right: function(left, right) if left else 0.0
+
+
 _HELPERS: dict[str, Any] = {
-    "jaro_winkler_similarity": _none_safe(JaroWinkler.similarity),
-    "jaro_similarity": _none_safe(Jaro.similarity),
+    "jaro_winkler_similarity": _none_safe(_nothing_unlike(JaroWinkler.similarity)),
+    "jaro_similarity": _none_safe(_nothing_unlike(Jaro.similarity)),
     "levenshtein": _none_safe(Levenshtein.distance),
     "damerau_levenshtein": _none_safe(DamerauLevenshtein.distance),
     "list_has_any": _list_has_any,
