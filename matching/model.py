@@ -107,7 +107,7 @@ class Model:
                 trained_at=meta["trained_at"],
                 report=meta["report"],
             )
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
             raise ModelError(
                 f"{directory.name} holds no readable model ({type(error).__name__}); expected the directory that "
                 "`identity-graph match train --model DIR` wrote"

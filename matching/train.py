@@ -226,7 +226,8 @@ def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, 
     two = f"(hash(i) % {rows})::BIGINT AS a, (hash(i + 7919000003) % {rows})::BIGINT AS b"
     drawn = f"SELECT {two} FROM range({wanted}) t(i)"
     if across:
-        drawn = f"SELECT a, b FROM ({drawn}) d JOIN {RECORDS} l ON l.rid = a JOIN {RECORDS} r ON r.rid = b WHERE true{across}"
+        ends = f"JOIN {RECORDS} l ON l.rid = a JOIN {RECORDS} r ON r.rid = b"
+        drawn = f"SELECT a, b FROM ({drawn}) d {ends} WHERE true{across}"
     return f"SELECT least(a, b) AS rid_l, greatest(a, b) AS rid_r FROM ({drawn}) WHERE a <> b", False
 
 

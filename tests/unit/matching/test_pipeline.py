@@ -150,7 +150,7 @@ def test_hostile_values_are_bounded(tmp_path: Path):
 
 def test_a_block_that_would_explode_is_left_out(tmp_path: Path):
     rows = [[str(i), "Ann", "Lee", ""] for i in range(5_000)]
-    rows += [[str(5_000 + i), f"n{i // 2}x", f"f{i // 2}y", "1970-01-01"] for i in range(400)]
+    rows += [[p.record_id, *(p.values[name] for name in people.FIELDS[:3])] for p in people.people(400)]
     outcome = pipeline.run([write(tmp_path / "x.csv", NAMES, rows)])
     assert outcome.model.report["pairs_compared"] < 2_000_000
 
