@@ -9,7 +9,7 @@ its own component.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from identity_graph.domain.assignment import Assigned, Former, assign
@@ -464,9 +464,9 @@ def _resolve_again(
     for m in component.members:
         held[m.profile].append(m.key)
     formers = [Former(p.id, p.created_at, frozenset(held[p.id])) for p in component.profiles.values()]
-    trigger = max((c for g in groups for c in g.claims), key=lambda c: (c.last_seen, c.id), default=None)
-    trigger = trigger or max(seen.claims.values(), key=lambda c: (c.last_seen, c.id))
-    resolved = _Resolved(members, component.profiles, stored, claims, trigger, new_id, plan)
+    links = (*(s.link for s in component.links), *(c.link for c in claims.values()))
+    triggers = _triggers(nodes, links, seen.claims.values(), shared)
+    resolved = _Resolved(members, component.profiles, stored, claims, triggers, new_id, plan)
     for assigned in assign(parts, formers, seniority):
         index = at[next(iter(assigned.part))]
         limited = tuple(sorted(k for k in assigned.part if rules.rule(split_key(k)[0]).most is not None))
@@ -474,6 +474,21 @@ def _resolve_again(
     for key, index in at.items():
         if key in seen.sightings:
             plan.home[key] = resolved.ids[parts[index]]
+
+
+def _triggers(
+    nodes: Sequence[Key], links: Iterable[Link], claims: Iterable[Claim], shared: Collection[Key]
+) -> dict[Key, Claim]:
+    """By identifier, the newest claim that can have changed its component: one that joins, or that shared an end."""
+    around = DisjointSets(nodes)
+    for link in links:
+        around.join(link.a, link.b)
+    newest: dict[Key, Claim] = {}
+    for claim in sorted(claims, key=lambda c: (c.last_seen, c.id)):
+        for end in (claim.a, claim.b):
+            if end in shared or (end in around.parent and not claim.refusal):
+                newest[around.find(end)] = claim
+    return {key: newest[around.find(key)] for key in nodes}
 
 
 def _seen_again(link: Link, claim: Claim) -> Link:
@@ -493,7 +508,7 @@ class _Resolved:
     known: Mapping[str, KnownProfile]
     stored: Mapping[str, StoredLink]
     claims: Mapping[str, Claim]
-    trigger: Claim
+    triggers: Mapping[Key, Claim]
     new_id: Callable[[], str]
     plan: Plan
     ids: dict[frozenset[Key], str] = field(default_factory=dict[frozenset[Key], str])
@@ -524,15 +539,18 @@ class _Resolved:
         self._lineage(assigned, id, accepted, came)
 
     def _lineage(self, assigned: Assigned, id: str, accepted: Sequence[Link], came: dict[str, list[Key]]) -> None:
+        trigger = self.triggers[next(iter(assigned.part))]
         ages = {f.id: f.age for f in (assigned.survivor, *assigned.absorbed) if f}
         before = [link for link in accepted if link.id in self.stored and not self.stored[link.id].refusal]
         after = [link for link in accepted if link.id not in self.stored or self.stored[link.id].refusal]
-        joins = [(x.id, self._observation(x.id), self._place(x.a), self._place(x.b)) for x in (*before, *after)]
+        joins = [
+            (x.id, self._observation(x.id, trigger), self._place(x.a), self._place(x.b)) for x in (*before, *after)
+        ]
         causes = {loser: (link, observation) for loser, link, observation in _merges(joins, ages)}
         touching = [link for link in after if link.id in self.claims] or after
-        link = touching[0].id if touching else self.trigger.id
+        link = touching[0].id if touching else trigger.id
         for loser in assigned.absorbed:
-            cause, observation = causes.get(loser.id, (link, self._observation(link)))
+            cause, observation = causes.get(loser.id, (link, self._observation(link, trigger)))
             moved = tuple(came.pop(loser.id, ()))
             change = Change(
                 self.new_id(), "MERGED", cause, observation, moved, ((id, "SURVIVOR"), (loser.id, "MERGED"))
@@ -545,19 +563,20 @@ class _Resolved:
             for source, keys in came.items():
                 roles = ((source, "SOURCE"), (id, "TARGET"))
                 self.plan.changes.append(
-                    Change(self.new_id(), "MOVED", link, self._observation(link), tuple(keys), roles)
+                    Change(self.new_id(), "MOVED", link, self._observation(link, trigger), tuple(keys), roles)
                 )
         else:
             roles = (*((source, "SOURCE") for source in came), (id, "CREATED"))
             moved = tuple(k for keys in came.values() for k in keys)
-            self.plan.changes.append(Change(self.new_id(), "SPLIT", link, self._observation(link), moved, roles))
+            self.plan.changes.append(
+                Change(self.new_id(), "SPLIT", link, self._observation(link, trigger), moved, roles)
+            )
 
     def _place(self, key: Key) -> str:
         return self.members[key].profile if key in self.members else key
 
-    def _observation(self, link: str) -> str:
-        claim = self.claims.get(link)
-        return claim.observation if claim else self.trigger.observation
+    def _observation(self, link: str, trigger: Claim) -> str:
+        return self.claims.get(link, trigger).observation
 
 
 @dataclass(frozen=True, slots=True)
