@@ -13,7 +13,7 @@ one core of the database is idle otherwise.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -44,10 +44,14 @@ from identity_graph.domain.evidence import Key, Link, LinkKind, Observation, Ref
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import DisjointSets
 from identity_graph.domain.rules import Rules
-from identity_graph.store.errors import Conflict, StaleRead
+from identity_graph.store.errors import Conflict, Refused, StaleRead
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
 Answer = Accepted | Rejection
+#: Answers and a consistency token.
+Taken = tuple[list[Answer], str]
+#: Microseconds since 1970.
+Clock = Callable[[], int]
 #: Rows are lists of plain values: the driver packs those natively and asks Python about each tuple or enum.
 Row = list[Any]
 
@@ -57,28 +61,31 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def observe(tx: Transaction, batch: Sequence[Observation], rules: Rules, at: int) -> list[Answer]:
-    """Take a batch of observations at the moment ``at`` (microseconds since 1970); the answers in order.
+def observe(tx: Transaction, batch: Sequence[Observation], rules: Rules, clock: Clock) -> list[Answer]:
+    """Take a batch of observations; the answers in order.
 
     Raises :class:`StaleRead` where another writer was faster; the transaction is then to be run again.
     """
     picture = Picture.read(tx, batch)
-    taken = _Taking(tx, picture, rules, at).take(list(picture.fresh.values())) if picture.fresh else []
+    taken = _Taking(tx, picture, rules, clock).take(list(picture.fresh.values())) if picture.fresh else []
     return picture.answers_to(batch, taken)
 
 
-def observe_in_halves(graph: Graph, batch: Sequence[Observation], rules: Rules, at: int) -> tuple[list[Answer], str]:
+def observe_in_halves(
+    graph: Graph, batch: Sequence[Observation], rules: Rules, clock: Clock, again: Callable[[list[Observation]], Taken]
+) -> Taken:
     """The same by two transactions at once; also a consistency token.
 
-    A half that met another writer is taken again by itself. The first error of either half is raised when both ended.
+    A half that met another writer, or something that cannot be stored, is taken ``again`` by itself. The first error
+    of either half is raised when both ended.
     """
     picture = graph.read_many(lambda tx: Picture.read(tx, batch), timeout=WRITE_TIMEOUT)
 
-    def write(half: list[Observation]) -> tuple[list[Answer], str]:
+    def write(half: list[Observation]) -> Taken:
         try:
-            return graph.write(lambda tx: _Taking(tx, picture, rules, at).take(half), retry_stale=False)
-        except Conflict:
-            return graph.write(lambda tx: observe(tx, half, rules, at))
+            return graph.write(lambda tx: _Taking(tx, picture, rules, clock).take(half), retry_stale=False)
+        except (Conflict, Refused):
+            return again(half)
 
     one, other = picture.halves()
     with ThreadPoolExecutor(1) as second:
@@ -218,8 +225,8 @@ class Picture:
 class _Taking:
     """Observations on their way through one transaction. The picture is shared and only read."""
 
-    def __init__(self, tx: Transaction, picture: Picture, rules: Rules, at: int) -> None:
-        self.tx, self.picture, self.rules, self.at = tx, picture, rules, at
+    def __init__(self, tx: Transaction, picture: Picture, rules: Rules, clock: Clock) -> None:
+        self.tx, self.picture, self.rules, self.clock = tx, picture, rules, clock
         self.element = dict(picture.element)
         self.link_element: dict[str, str] = {}
 
@@ -228,6 +235,8 @@ class _Taking:
         seen = survey(batch, picture.identifiers, picture.profiles, self.rules)
         again = picture.component_of(seen.read)
         self._lock({*seen.lock, *again})
+        # Only now: whoever held these profiles has committed, so what ends here began earlier.
+        self.at = self.clock()
         component = self._component(again)
         plan = decide(seen, picture.profiles, component, self.rules, new_id)
         shared = {

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.rules import Rules
-from identity_graph.services.observe import Answer, observe, observe_in_halves
-from identity_graph.store.errors import Refused, StoreError
-from identity_graph.store.graph import Graph
+from identity_graph.services.observe import Answer, Taken, observe, observe_in_halves
+from identity_graph.store.errors import Refused
+from identity_graph.store.graph import Graph, join_tokens
 
 #: Observations of one transaction. Throughput is flat from 500 on; a larger batch only makes its requests wait.
 MAX_BATCH = 1000
@@ -32,7 +32,7 @@ class Overloaded(Exception):
 class _Request:
     items: list[Observation]
     loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[tuple[list[Answer], str]]
+    done: asyncio.Future[Taken]
 
 
 def now() -> int:
@@ -40,21 +40,23 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def write_batch(
-    graph: Graph, batch: Sequence[Observation], rules: Rules, *, dry_run: bool = False
-) -> tuple[list[Answer], str]:
-    """Write a batch; on a refusal bisect it, so that one bad observation fails alone."""
+def write_batch(graph: Graph, batch: Sequence[Observation], rules: Rules, *, dry_run: bool = False) -> Taken:
+    """Write a batch; one observation that cannot be stored fails alone."""
+    if len(batch) >= WORTH_HALVING and not dry_run:
+        return observe_in_halves(graph, batch, rules, now, lambda half: _write(graph, half, rules))
+    return _write(graph, batch, rules, dry_run=dry_run)
+
+
+def _write(graph: Graph, batch: Sequence[Observation], rules: Rules, *, dry_run: bool = False) -> Taken:
+    """One transaction; on a refusal bisect the batch."""
     try:
-        if len(batch) >= WORTH_HALVING and not dry_run:
-            return observe_in_halves(graph, batch, rules, now())
-        return graph.write(lambda tx: observe(tx, batch, rules, now()), dry_run=dry_run)
+        return graph.write(lambda tx: observe(tx, batch, rules, now), dry_run=dry_run)
     except Refused as e:
         if len(batch) == 1:
             return [Rejection(batch[0].id, "NOT_STORABLE", str(e), ())], ""
         middle = len(batch) // 2
-        first, _ = write_batch(graph, batch[:middle], rules, dry_run=dry_run)
-        second, token = write_batch(graph, batch[middle:], rules, dry_run=dry_run)
-        return first + second, token
+        halves = [_write(graph, half, rules, dry_run=dry_run) for half in (batch[:middle], batch[middle:])]
+        return [answer for answers, _ in halves for answer in answers], join_tokens(token for _, token in halves)
 
 
 class Submitter:
@@ -117,7 +119,8 @@ class Submitter:
     def _write(self, requests: list[_Request]) -> None:
         try:
             answers, token = write_batch(self._graph, [o for r in requests for o in r.items], self._rules)
-        except StoreError as e:
+        except Exception as e:
+            # A defect too: its callers, and all that come later, would else wait for ever.
             for request in requests:
                 self._finish(request, e)
             return
@@ -127,12 +130,12 @@ class Submitter:
             self._finish(request, (answers[start:end], token))
             start = end
 
-    def _finish(self, request: _Request, result: tuple[list[Answer], str] | StoreError) -> None:
+    def _finish(self, request: _Request, result: Taken | Exception) -> None:
         def settle() -> None:
             self._waiting -= len(request.items)
             if request.done.done():
                 return
-            if isinstance(result, StoreError):
+            if isinstance(result, Exception):
                 request.done.set_exception(result)
             else:
                 request.done.set_result(result)

@@ -117,7 +117,7 @@ def test_it_is_what_the_write_path_makes(
     driver: neo4j.Driver,
 ) -> None:
     said = said_in(sources)
-    graph.write(lambda tx: observe(tx, said, RULES, now()))
+    graph.write(lambda tx: observe(tx, said, RULES, now))
     written, made = anonymous(read(driver)), anonymous(read(of_import))
     assert written.keys() == made.keys()
     for kind, things in written.items():
