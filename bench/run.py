@@ -32,7 +32,7 @@ class Sizes:
 
 
 FULL = Sizes(identifiers=1_000_000, cold=200_000, warm=120_000, batched=60_000, fed=1_000_000, seconds=10)
-QUICK = Sizes(identifiers=10_000, cold=4_000, warm=2_000, batched=3_000, fed=8_000, seconds=1)
+QUICK = Sizes(identifiers=70_000, cold=4_000, warm=2_000, batched=3_000, fed=8_000, seconds=1)
 
 
 def sizes(*, quick: bool, identifiers: int | None) -> Sizes:
