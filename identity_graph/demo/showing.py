@@ -201,7 +201,7 @@ def profile(title: str, found: Json, width: int | None = None) -> Panel:
     return Panel(
         lines,
         title=f"{title}: [bold]{called(found)}[/]",
-        subtitle=f"[dim]profile {short(found['id'])}, {size:,} identifiers[/]",
+        subtitle=f"[dim]profile {short(found['id'])}, {size:,} identifier{'s' if size != 1 else ''}[/]",
         title_align="left",
         subtitle_align="right",
         border_style="cyan",
@@ -302,14 +302,14 @@ def devices(found: Sequence[Json]) -> RenderableType:
 
 def matched(found: Matched) -> Iterable[RenderableType]:
     """How many people there are, the records of one and what speaks for it, and where to read on."""
-    yield f"[bold]{found.records:,} records[/] are [bold]{found.clusters:,} people[/]."
+    yield f"It finds [bold]{found.clusters:,} people[/] in [bold]{found.records:,} records[/]."
     if found.example:
         yield from _cluster(found.example)
     yield f"All weights, and how far to trust them, are in the report: [bold cyan]{escape(near(found.page))}[/]"
 
 
 def _cluster(example: Example) -> Iterable[RenderableType]:
-    lines = table(*(cut(name, 24) for name in ("One of them:", *example.columns)))
+    lines = table(*(cut(name.removeprefix("text_"), 24) for name in ("One of them:", *example.columns)))
     for n, row in enumerate(example.rows, 1):
         lines.add_row(f"[dim]record {n}[/]", *map(escape, row))
     yield lines
@@ -328,13 +328,14 @@ def _cluster(example: Example) -> Iterable[RenderableType]:
 # ---------------------------------------------------------------------------------------------- the end
 
 
-def invitation(address: str, about: Key) -> Iterable[RenderableType]:
-    """Where to go on, and what to ask there."""
+def invitation(address: str, id: str, by: Key | None) -> Iterable[RenderableType]:
+    """Where to go on, and what to ask there: for the profile of an identifier, or of an id."""
+    named = f'profileByIdentifier(identifier: {{namespace: "{by.namespace}", value: "{by.value}"}})' if by else None
     query = f"""{{
-  profileByIdentifier(identifier: {{namespace: "{about.namespace}", value: "{about.value}"}}) {{
+  {named or f'profile(id: "{id}")'} {{
     id size goldenRecord {{ name value source observedAt }}
     identifiers {{ edges {{ node {{ namespace value sources }} }} }}
   }}
 }}"""
     yield f"Open [bold cyan]{address}/graphql[/], paste this and press Ctrl-Enter:"
-    yield Syntax(query, "graphql", background_color="default", padding=(1, 2))
+    yield Syntax(query, "graphql", background_color="default", word_wrap=True, padding=(1, 2))

@@ -13,7 +13,7 @@ from identity_graph.demo.loading import Load, glued, observations, withheld
 from identity_graph.demo.matched import match
 from identity_graph.demo.service import Client, Json, Key
 from identity_graph.demo.showing import Chapters, LinkLine, RefusalLine, called, day, short
-from identity_graph.domain.rules import Rules
+from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
 from identity_graph.services.ingest import totals
 from identity_graph.store.graph import Graph
 from matching.errors import MatchingError
@@ -56,9 +56,10 @@ class Tour:
         ((found,),) = self.graph.read("link/around", timeout=UNHURRIED, keys=keys, limit=MANY)
         return [LinkLine(*row) for row in found]
 
-    def invite(self, about: Key) -> None:
+    def invite(self, person: Json, by: Key | None) -> None:
+        """Where to look at that person oneself, found by an identifier or by the profile's id."""
         self.chapters.begin("Look around yourself")
-        self.out.print(*showing.invitation(self.client.address, about), sep="\n")
+        self.out.print(*showing.invitation(self.client.address, person["id"], by), sep="\n")
 
 
 # ---------------------------------------------------------------------------------------------- the shipped story
@@ -78,7 +79,7 @@ def tell(tour: Tour, story: Json) -> None:
     tour.lineage(person, f"How {called(person)}'s profile came to be, newest first")
     _devices(tour, Key(**story["cross_device"]["device"]))
     _father_and_son(tour, story["father_and_son"])
-    tour.invite(account)
+    tour.invite(person, account)
 
 
 def _joined(tour: Tour, last: Json) -> None:
@@ -170,10 +171,11 @@ def look(tour: Tour, into: Path) -> None:
     tour.chapters.begin("The person whom most sources know")
     tour.out.print(showing.profile("Profile", person))
     tour.out.print(showing.golden(person))
-    tour.evidence(person, "Why these are one person: the evidence")
-    tour.lineage(person, "How the profile came to be, newest first")
+    if person["size"] > 1:
+        tour.evidence(person, "Why these are one person: the evidence")
+        tour.lineage(person, "How the profile came to be, newest first")
     _matching(tour, into)
-    tour.invite(member)
+    tour.invite(person, None if member.namespace == RECORD_NAMESPACE else member)
 
 
 def _matching(tour: Tour, into: Path) -> None:
