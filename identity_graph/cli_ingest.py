@@ -1,8 +1,9 @@
 """`identity-graph ingest` and `identity-graph verify`: files into the graph, and the graph against its evidence."""
 
 import json
+import os
+import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
+import psutil
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -147,6 +149,21 @@ def _stopping() -> Generator[_Stopped]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _scratch(data_dir: Path) -> Generator[Path]:
+    """A folder for the files of an import, on the disk of the data; what killed imports left there is deleted."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in data_dir.glob("import-*"):
+        if not psutil.pid_exists(int(left.name.removeprefix("import-"))):
+            shutil.rmtree(left)
+    folder = data_dir / f"import-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
 class _Run:
     """One call of the command: files in, reports out."""
 
@@ -223,9 +240,8 @@ class _Run:
         if self.stopped or not first.places:
             return
         folder = self.settings.data_dir
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="import-", dir=folder) as place, self.console.status("Importing"):
-            nodes, relationships = first.write(Path(place))
+        with _scratch(folder) as scratch, self.console.status("Importing"):
+            nodes, relationships = first.write(scratch)
             del first
             neo4j_runtime.bulk_import(folder, nodes, relationships, id_type="integer", progress=False)
 
