@@ -20,9 +20,15 @@ from identity_graph.store.statements import Statement, StatementError, all_state
 SCANS = {
     "database/is_empty": "looks at one node at most",
     "ingest/totals": "counts once a command",
+    "link/refusals": "counts all refused links, for a report",
     "migration/list": "there is one node a migration",
+    "profile/richest": "looks once for somebody to show",
     "rules/activate": "there is one node a version of the rules",
     "rules/active": "there is one node a version of the rules",
+    **{
+        f"verify/{noun}": "reads all there is"
+        for noun in "cannot_links changes identifiers links memberships observations profiles records".split()
+    },
 }
 #: What lets a plan read all of something.
 SCAN = re.compile(r"AllNodesScan|AllRelationshipsScan|LabelScan|RelationshipTypesScan|RelationshipTypeScan|IndexScan")

@@ -6,4 +6,5 @@
 // index: link_id
 UNWIND $ids AS id
 MATCH ()-[l:LINK {id: id}]->()
+USING INDEX SEEK l:LINK(id)
 RETURN collect([id, elementId(l)]) AS found

@@ -6,6 +6,7 @@
 // index: profile_id
 UNWIND $rows AS row
 MATCH (p:Profile {id: row[0]})<-[:MEMBER_OF]-(:Identifier)<-[:HAS]-(r:Record)
+USING INDEX SEEK p:Profile(id)
 WITH row, r ORDER BY r.observed_at DESC, r.key DESC
 WITH row, count(r) AS total, collect(
   CASE WHEN r.observed_at < row[1] OR (r.observed_at = row[1] AND r.key < row[2]) THEN r END
