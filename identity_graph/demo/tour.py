@@ -14,12 +14,10 @@ from identity_graph.demo.matched import match
 from identity_graph.demo.service import Client, Json, Key
 from identity_graph.demo.showing import Chapters, LinkLine, RefusalLine, called, day, short
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
-from identity_graph.services.ingest import totals
+from identity_graph.services.ingest import UNHURRIED, totals
 from identity_graph.store.graph import Graph
 from matching.errors import MatchingError
 
-#: Seconds for reads that look through the whole graph.
-UNHURRIED = 60.0
 MANY = 1_000
 #: Of the records at least so many must be profiles of their own before identifiers count as linking little.
 ENOUGH = 0.9

@@ -3,6 +3,9 @@
 from identity_graph.domain.rules import Rules
 from identity_graph.store.graph import Graph
 
+#: Seconds for what is often the first read of a database that has just started, on a machine that may be busy.
+FIRST = 60.0
+
 
 class OtherRules(Exception):
     """The graph's profiles follow other rules than the ones given."""
@@ -14,7 +17,7 @@ def active_rules(graph: Graph, wanted: Rules | None, at: int) -> Rules:
     ``at`` is in microseconds since 1970. Raises :class:`OtherRules`: its profiles were decided by other rules, and to
     go on with new ones would leave them wrong.
     """
-    kept = graph.read("rules/active")
+    kept = graph.read("rules/active", timeout=FIRST)
     if kept:
         rules = Rules.from_json(kept[0][1])
     else:
