@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -18,11 +17,10 @@ from pathlib import Path
 from typing import IO, Literal
 
 from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error, from_output
-from identity_graph.neo4j_runtime.machine import java_command, java_environment, memory_for
+from identity_graph.neo4j_runtime.machine import java_command, java_environment, memory_for, tied
 from identity_graph.neo4j_runtime.provision import provision, resolve_version
-from identity_graph.neo4j_runtime.server import data_version, stopped
+from identity_graph.neo4j_runtime.server import DATABASE, UNFINISHED, data_version, delete_database, stopped
 
-DATABASE = "neo4j"
 ARRAY_DELIMITER = "\x1f"
 MAX_HEAP_MB = 1024
 
@@ -73,7 +71,9 @@ def load(data_dir: Path, file: Path, *, progress: bool = True) -> None:
             ) from failure
         archive.seek(0)
         overwrite = "--overwrite-destination=true"
+        (data_dir / UNFINISHED).write_text("load", "utf-8")
         _run(data_dir, "load", DATABASE, overwrite, "--from-stdin", standard_input=archive, progress=progress)
+        (data_dir / UNFINISHED).unlink()
 
 
 def check(data_dir: Path, *, progress: bool = True) -> None:
@@ -124,21 +124,22 @@ def bulk_import(
     ]
     begun = time.monotonic()
     with stopped(data_dir, progress=progress):
+        (data_dir / UNFINISHED).write_text("import", "utf-8")
         try:
             output = _run(data_dir, "import", "full", DATABASE, *options, version=version, progress=progress)
         except BaseException:
-            # What is left behind cannot be opened; without it the next start makes an empty database.
-            for place in ("databases", "transactions"):
-                shutil.rmtree(data_dir / "neo4j" / "data" / place / DATABASE, ignore_errors=True)
+            delete_database(data_dir)
             raise
+        finally:
+            (data_dir / UNFINISHED).unlink()
     counts = {name: int(number) for number, name in re.findall(r"(\d+) (nodes|relationships|properties)\b", output)}
     return ImportReport(counts["nodes"], counts["relationships"], counts["properties"], time.monotonic() - begun)
 
 
 def _require_data(data_dir: Path) -> None:
-    if not (data_dir / "neo4j" / "data" / "databases" / DATABASE).exists():
+    if (data_dir / UNFINISHED).exists() or not (data_dir / "neo4j" / "data" / "databases" / DATABASE).exists():
         raise RuntimeFailure(
-            "no_data", f"There is no database in {data_dir} yet.", "Start it once, or name its data directory."
+            "no_data", f"There is no whole database in {data_dir}.", "Start it once, or name its data directory."
         )
 
 
@@ -151,14 +152,22 @@ def _run(
 ) -> str:
     """Run `neo4j-admin database` and return what it wrote. Raises `RuntimeFailure`, `tool_failed` at worst."""
     home = data_dir / "neo4j"
-    (home / "conf").mkdir(parents=True, exist_ok=True)
-    (home / "logs").mkdir(exist_ok=True)
+    for folder in ("conf", "logs", "tmp"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
     found = provision(resolve_version(version or data_version(data_dir)), progress=progress)
     heap, _ = memory_for(None, None)
     # The tool's own default takes nine tenths of the free memory for its caches.
     off_heap = ["--max-off-heap-memory=50%"] if arguments[0] in ("import", "check") else []
     ran = subprocess.run(
-        [*java_command(found, min(heap, MAX_HEAP_MB)), "org.neo4j.cli.AdminTool", "database", *arguments, *off_heap],
+        [
+            *tied(),
+            str(os.getpid()),
+            *java_command(found, home, min(heap, MAX_HEAP_MB)),
+            "org.neo4j.cli.AdminTool",
+            "database",
+            *arguments,
+            *off_heap,
+        ],
         cwd=home,
         env=java_environment(home),
         stdin=standard_input or subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def _candidates() -> Iterator[Path]:
         yield Path(found)
 
 
-def java_command(found: Provision, heap_mb: int) -> list[str]:
+def java_command(found: Provision, home: Path, heap_mb: int) -> list[str]:
     """Java with Neo4j's class path and options; a main class and its arguments follow."""
     java = find_java(found.version)
     # From Java 24 on, every use of Unsafe prints four lines that no user can act upon.
@@ -152,7 +153,14 @@ def java_command(found: Provision, heap_mb: int) -> list[str]:
         "-Dio.netty.tryReflectionSetAccessible=true",
         "-Dlog4j2.disable.jmx=true",
         "-Dfile.encoding=UTF-8",
+        # What a killed process leaves behind stays in its own folder.
+        f"-Djava.io.tmpdir={home / 'tmp'}",
     ]
+
+
+def tied() -> list[str]:
+    """The beginning of a command that shall die with its parent; the parent's process id and the command follow."""
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("tied.py"))]
 
 
 def java_environment(home: Path) -> dict[str, str]:

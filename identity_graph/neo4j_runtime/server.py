@@ -27,19 +27,22 @@ from neo4j.exceptions import AuthError, ServiceUnavailable
 from rich.console import Console
 
 from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error, from_output, last_words
-from identity_graph.neo4j_runtime.machine import java_command, java_environment, memory_for
+from identity_graph.neo4j_runtime.machine import java_command, java_environment, memory_for, tied
 from identity_graph.neo4j_runtime.provision import provision, repair, resolve_version
 from identity_graph.neo4j_runtime.sharing import (
     alone,
     drop_lease,
-    is_locked,
     read_state,
     run_dir,
     start_lock,
+    supervised,
     take_lease,
+    used,
 )
 
 USER = "neo4j"
+DATABASE = "neo4j"
+UNFINISHED = "unfinished"
 HOST = "127.0.0.1"
 MIN_FREE_DISK_MB = 200
 START_SECONDS = 900.0
@@ -100,7 +103,7 @@ def start(
     with start_lock(run, say):
         take_lease(data_dir)
         try:
-            if not is_locked(run / "supervisor.lock"):
+            if not supervised(run):
                 (run / "keep").unlink(missing_ok=True)
                 _launch(data_dir, version, heap_mb, page_cache_mb, port, progress)
             else:
@@ -146,7 +149,7 @@ def status(data_dir: Path) -> Status:
     data_dir = data_dir.resolve()
     run = data_dir / "run"
     state = read_state(run)
-    if "java" not in state or not is_locked(run / "supervisor.lock"):
+    if "java" not in state or not supervised(run):
         return Status(data_dir, running=False)
     return Status(
         data_dir,
@@ -155,7 +158,7 @@ def status(data_dir: Path) -> Status:
         version=state["version"],
         pid=state["java"],
         keep=(run / "keep").exists(),
-        in_use=is_locked(run / "users.lock"),
+        in_use=used(run),
         started_at=state["started_at"],
         heap_mb=state["heap_mb"],
         page_cache_mb=state["page_cache_mb"],
@@ -169,7 +172,7 @@ def stop(data_dir: Path) -> None:
     run = data_dir / "run"
     deadline = time.monotonic() + STOP_SECONDS
     asked: int | None = None
-    while is_locked(run / "supervisor.lock"):
+    while supervised(run):
         pid = read_state(run).get("supervisor")
         late = time.monotonic() > deadline
         if pid and (late or pid != asked):
@@ -194,7 +197,7 @@ def stopped(data_dir: Path, *, progress: bool = True) -> Generator[None]:
             stop(data_dir)
             yield
     finally:
-        if before.keep:
+        if before.keep and not (data_dir / UNFINISHED).exists():
             with running(
                 data_dir,
                 version=before.version,
@@ -253,9 +256,10 @@ def _launch(
     _end_orphan(data_dir)
     wanted = resolve_version(version or data_version(data_dir))
     _refuse_older(data_dir, wanted)
+    _clear_unfinished(data_dir)
     found = provision(wanted, progress=progress)
     heap, page_cache = memory_for(heap_mb, page_cache_mb)
-    java = java_command(found, heap)
+    java = java_command(found, data_dir / "neo4j", heap)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _spawn(data_dir, wanted, java, heap, page_cache, port or _free_port())
@@ -271,6 +275,27 @@ def _launch(
     (data_dir / "version").write_text(wanted, "utf-8")
 
 
+def _clear_unfinished(data_dir: Path) -> None:
+    """What an interrupted import left cannot be opened; it had begun with nothing, so nothing is what remains."""
+    marker = data_dir / UNFINISHED
+    if not marker.exists():
+        return
+    if marker.read_text("utf-8") == "load":
+        raise RuntimeFailure(
+            "unfinished_load",
+            f"Loading a dump into {data_dir} did not finish, so the graph is not whole.",
+            "Load it again: `identity-graph neo4j load FILE`.",
+        )
+    delete_database(data_dir)
+    marker.unlink()
+
+
+def delete_database(data_dir: Path) -> None:
+    """Delete the files of the graph; the next start makes an empty one. Users and passwords stay."""
+    for place in ("databases", "transactions"):
+        shutil.rmtree(data_dir / "neo4j" / "data" / place / DATABASE, ignore_errors=True)
+
+
 def _refuse_older(data_dir: Path, wanted: str) -> None:
     written = data_version(data_dir)
     if written and _numbers(written) > _numbers(wanted):
@@ -284,6 +309,9 @@ def _refuse_older(data_dir: Path, wanted: str) -> None:
 def _refuse_other(data_dir: Path, version: str | None, port: int | None) -> None:
     """What was asked for by name must be what runs; memory is a matter of speed only."""
     state = read_state(data_dir / "run")
+    if not state:
+        # Its supervisor has just been born.
+        return
     other_version = version and resolve_version(version) != state["version"]
     if other_version or (port and port != state["port"]):
         raise RuntimeFailure(
@@ -312,6 +340,7 @@ def _spawn(data_dir: Path, version: str, java: list[str], heap_mb: int, page_cac
         "run": str(run),
         "home": str(home),
         "environment": java_environment(home),
+        "tied": tied(),
         "command": [*java, f"org.neo4j.server.{name}", *arguments],
         "state": {
             "port": port,
@@ -330,6 +359,8 @@ def _spawn(data_dir: Path, version: str, java: list[str], heap_mb: int, page_cac
                 "Free some space, or set IDENTITY_GRAPH_DATA_DIR to a folder on a larger disk.",
             )
         write_configuration(home, version, port, page_cache_mb)
+        shutil.rmtree(home / "tmp", ignore_errors=True)
+        (home / "tmp").mkdir()
         (run / "state.json").unlink(missing_ok=True)
         script = Path(__file__).with_name("supervisor.py")
         # It leaves a grandchild behind and ends, so there is nothing to wait for later.
@@ -345,7 +376,7 @@ def _await_started(data_dir: Path, say: Callable[[str], None]) -> None:
     patient = False
     while (waited := time.monotonic() - begun) < START_SECONDS:
         # Read before the lock is looked at: a supervisor that has ended wrote its state before.
-        alive = is_locked(run / "supervisor.lock")
+        alive = supervised(run)
         state = read_state(run)
         if not alive:
             raise _explain(run, state)

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error
 
 WAIT_SECONDS = 60.0
+ALONE_SECONDS = 3.0
 
 
 @dataclass(slots=True)
@@ -99,24 +100,38 @@ def alone(data_dir: Path) -> Generator[None]:
     """Nobody but this process uses the server within the block. Raises `RuntimeFailure` `in_use`."""
     take_lease(data_dir)
     descriptor = _leases[data_dir].descriptor
+    # Not at the first refusal: someone who only asks whether it is used holds the lock for a moment.
+    deadline = time.monotonic() + ALONE_SECONDS
     try:
-        if not _lock(descriptor, fcntl.LOCK_EX):
-            raise _in_use(data_dir)
+        while not _lock(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise _in_use(data_dir)
+            time.sleep(0.02)
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         drop_lease(data_dir)
 
 
-def is_locked(path: Path) -> bool:
-    """Whether anybody holds a lock on that file, this process included."""
+def supervised(run: Path) -> bool:
+    """Whether a supervisor lives, which holds its lock alone."""
+    # Asked for as a share, so that two who ask at once do not take each other for a supervisor.
+    return not _free(run / "supervisor.lock", fcntl.LOCK_SH)
+
+
+def used(run: Path) -> bool:
+    """Whether anybody uses the server, this process included."""
+    return not _free(run / "users.lock", fcntl.LOCK_EX)
+
+
+def _free(path: Path, kind: int) -> bool:
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:
         # Not there, or out of our reach, so that no server of ours can hold it.
-        return False
+        return True
     try:
-        return not _lock(descriptor, fcntl.LOCK_EX)
+        return _lock(descriptor, kind)
     finally:
         os.close(descriptor)
 

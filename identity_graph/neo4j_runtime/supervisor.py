@@ -12,7 +12,6 @@ process id as `supervisor`, Java's as `java`, `started` once Neo4j serves, `exit
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -26,19 +25,10 @@ from typing import Any
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 30.0
 MAX_RESTARTS = 3
-PR_SET_PDEATHSIG = 1
 
 
 class _Stop(Exception):
     pass
-
-
-def _die_with_parent() -> None:
-    """Runs in the child before Java does: the kernel kills it when this process dies, even by SIGKILL."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _report(run: Path, state: dict[str, Any]) -> None:
@@ -73,13 +63,12 @@ def _serve(run: Path, specification: dict[str, Any], state: dict[str, Any]) -> N
     while True:
         with console.open("wb") as output:
             process = subprocess.Popen(
-                specification["command"],
+                [*specification["tied"], str(os.getpid()), *specification["command"]],
                 env=specification["environment"],
                 cwd=specification["home"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
         try:
             state |= {"java": process.pid, "started": False}

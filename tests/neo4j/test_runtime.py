@@ -218,6 +218,43 @@ def test_bulk_import_fills_the_graph_and_a_failed_one_leaves_it_empty(
         assert query(connection, "MATCH (n) RETURN count(n)") == [[0]]
 
 
+# A command that fills the graph and never gets to its end.
+IMPORTER = """
+import sys
+from pathlib import Path
+from identity_graph import neo4j_runtime
+neo4j_runtime.bulk_import(Path(sys.argv[1]), [("Late", [Path(sys.argv[2])])], [], version=sys.argv[3])
+"""
+
+
+def test_a_killed_import_leaves_an_empty_graph(data_dir: Path, small: Options, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("key:ID\n" + "\n".join(map(str, range(2_000_000))) + "\n")
+    neo4j_runtime.stop(data_dir)
+    marker = data_dir / "unfinished"
+    command = [sys.executable, "-c", IMPORTER, str(data_dir), str(rows), str(small["version"])]
+    with subprocess.Popen(command) as process:
+        eventually(lambda: marker.exists() and len(psutil.Process(process.pid).children()) == 1)
+        tool = psutil.Process(process.pid).children()[0]
+        # Begun for good: the tool has replaced the old files.
+        eventually(lambda: (data_dir / "neo4j/data/databases/neo4j/neostore").exists() and tool.cpu_times().user > 0.5)
+        process.kill()
+    assert marker.exists()
+    if sys.platform == "linux":
+        eventually(lambda: not tool.is_running())
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        assert query(connection, "MATCH (n) RETURN count(n)") == [[0]]
+    assert not marker.exists()
+
+
+def test_after_an_interrupted_load_it_asks_for_the_dump_again(tmp_path: Path, small: Options) -> None:
+    (tmp_path / "unfinished").write_text("load")
+    for use in (neo4j_runtime.start, neo4j_runtime.check):
+        with pytest.raises(RuntimeFailure) as failed:
+            use(tmp_path, progress=False)
+        assert failed.value.code in ("unfinished_load", "no_data")
+
+
 def test_a_taken_port_and_taken_files_are_named(data_dir: Path, small: Options, tmp_path: Path) -> None:
     neo4j_runtime.stop(data_dir)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RuntimeFailure) as failed:
