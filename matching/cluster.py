@@ -20,6 +20,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 LIMIT = 12.0
+VETO = -7.0  # bits; one cross pair that contradicts so much refuses a union of small clusters
+VETO_PAIRS = 4  # cross pairs of such small clusters
 SAMPLE = 24  # cross pairs looked at before two clusters are united
 
 Ints = npt.NDArray[np.int64]
@@ -151,11 +153,10 @@ class _Part:
         total = len(ours) * len(theirs)
         step = max(1, total // SAMPLE)
         picked = range(0, total, step)
-        summed = 0.0
-        for k in picked:
-            i, j = ours[k // len(theirs)], theirs[k % len(theirs)]
-            summed += min(LIMIT, max(-LIMIT, self.between(i, j)))
-        return summed / len(picked)
+        found = [self.between(ours[k // len(theirs)], theirs[k % len(theirs)]) for k in picked]
+        if total <= VETO_PAIRS and min(found) < VETO:
+            return -LIMIT
+        return sum(min(LIMIT, max(-LIMIT, weight)) for weight in found) / len(found)
 
     def between(self, i: int, j: int) -> float:
         pair = (i, j) if i < j else (j, i)

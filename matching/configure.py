@@ -15,7 +15,7 @@ its m, and a family's telephone proves nothing twice.
 cap are left out, and rules are taken, coarse before fine, while the budget of pairs lasts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -550,7 +550,7 @@ def _texts(p: Profile) -> list[Comparison]:
 
 
 def _relative(p: Profile) -> Comparison | None:
-    """Relatives: first names that contradict each other, with nothing of one's own that agrees.
+    """Relatives: first names that contradict each other, with nothing of one's own that agrees; father and son.
 
     What a family shares says nothing of who in it a record is. Its weights are fixed, not trained: where families are
     many, EM would take a few of them for matches and so excuse the rest.
@@ -569,15 +569,22 @@ def _relative(p: Profile) -> Comparison | None:
     if p.has("last_name"):
         contradict += f" AND coalesce(NOT ({_swapped()}), true)"
     nothing = f" AND NOT coalesce({' OR '.join(f'({test})' for test in own)}, false)" if own else ""
-    return Comparison(
-        "relative",
-        (
-            _null("first_name"),
-            Level("nothing of one's own agrees", f"{contradict}{nothing}", 0.02, 0.98, fixed=True, free=True),
-            Level("no sign of it", "ELSE", 0.98, 0.98, fixed=True, free=True),
-        ),
-        "first names contradict each other and nothing that only one person has agrees: perhaps a relative",
+    levels = [
+        _null("first_name"),
+        Level("nothing of one's own agrees", f"{contradict}{nothing}", 0.05, 0.98, fixed=True, free=True),
+    ]
+    if p.has("last_name", "dob", "street"):
+        years = "try_cast(substr(dob_l, 1, 4) AS INTEGER) - try_cast(substr(dob_r, 1, 4) AS INTEGER)"
+        namesake = (
+            f"abs({years}) >= 14 AND substr(dob_l, 6, 5) <> substr(dob_r, 6, 5) AND {_family(p)} AND ({_at_address(p)})"
+        )
+        levels.append(Level("namesake of another generation", namesake, 0.004, 0.98, fixed=True, free=True))
+    levels.append(Level("no sign of it", "ELSE", 0.98, 0.98, fixed=True, free=True))
+    why = (
+        "first names contradict each other and nothing that only one person has agrees; "
+        "or one name at one address, born a generation apart"
     )
+    return Comparison("relative", tuple(levels), why)
 
 
 # ------------------------------------------------------------------------------------------------- blocking
@@ -585,7 +592,7 @@ def _relative(p: Profile) -> Comparison | None:
 
 @dataclass(frozen=True)
 class Atom:
-    """A column, whole or cut: `start` counts from 1, `length` 0 is the whole; a negative start counts from the end."""
+    """A column, whole or cut: `start` counts from 1, `length` 0 is the whole."""
 
     column: str
     start: int = 1
@@ -672,10 +679,7 @@ def block_cap(rows: int) -> int:
 
 
 def blocking_rules(con: duckdb.DuckDBPyConnection, p: Profile, link_type: LinkType) -> list[Rule]:
-    """Choose rules and write, as columns `bk_0`, `bk_1` …, a hash of each rule's key into table `records`.
-
-    The key is NULL where an atom is missing or more than `block_cap` records share it.
-    """
+    """Choose rules for table `records`, each with the pairs that it makes and the blocks that are too large for it."""
     budget, cap = pair_budget(p.rows), block_cap(p.rows)
     counted = [_count(con, atoms, cap, link_type) for atoms in _candidate_rules(p)]
     counted = [rule for rule in counted if rule.pairs > 0]
@@ -713,7 +717,11 @@ def _count(con: duckdb.DuckDBPyConnection, atoms: tuple[Atom, ...], cap: int, li
 
 
 def write_keys(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], cap: int) -> list[str]:
-    """Add `bk_i` columns to `records`; gives the blocking rules in Splink's SQL."""
+    """Add columns `bk_0`, `bk_1` … to `records`; gives the blocking rules in Splink's SQL.
+
+    `bk_i` is a hash of rule i's key, NULL where an atom is missing or, for a rule with too large blocks, more than
+    `cap` records share it.
+    """
     columns: list[str] = []
     for i, rule in enumerate(rules):
         key = ", ".join(a.sql for a in rule.atoms)
@@ -724,9 +732,6 @@ def write_keys(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], cap: int) 
         columns.append(f"{hashed} AS bk_{i}")
     con.execute(f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT *, {', '.join(columns)} FROM {RECORDS} ORDER BY rid")
     return [f"l.bk_{i} = r.bk_{i}" for i in range(len(rules))]
-
-
-KeyFunction = Callable[[Record], list[str]]
 
 
 def blocking_keys(rules: Sequence[Rule], record: Record) -> list[str]:
