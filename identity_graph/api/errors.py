@@ -118,7 +118,7 @@ def render(error: Exception) -> tuple[Rendering, str]:
 def formatted(error: GraphQLError, code: str | None = None) -> tuple[dict[str, Any], Rendering]:
     """An entry of ``errors``, always with a code. ``code`` is for errors of the library itself: parsing, validation."""
     original = error.original_error
-    if original is None or isinstance(original, GraphQLError):
+    if code or original is None or isinstance(original, GraphQLError):
         rendering, message = Rendering(code or "BAD_INPUT", 400), error.message
     else:
         rendering, message = render(original)

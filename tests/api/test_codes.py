@@ -149,6 +149,8 @@ def test_cannot_link(service: Service, cypher: Cypher) -> None:
         ),
         ('{ crossDevice(device: {namespace: "?", value: "x"}) { status } }', {}, "INVALID_IDENTIFIER", "namespace"),
         ('{ profile(id: "x", asOf: "soon") { id } }', {}, "BAD_INPUT", "asOf"),
+        ('{ profile(id: "x", asOf: 7) { id } }', {}, "GRAPHQL_VALIDATION_FAILED", "2026-03-01T10:00:00Z"),
+        ('query($t: DateTime) { profile(id: "x", asOf: $t) { id } }', {"t": 7}, "BAD_INPUT", "2026-03-01T10:00:00Z"),
         ("query($i: [IdentifierInput!]!) { resolve(identifiers: $i) { status } }", {"i": 7}, "BAD_INPUT", "$i"),
         (
             "query($i: [IdentifierInput!]!) { resolve(identifiers: $i) { status } }",
