@@ -35,6 +35,8 @@ from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import Graph
 
 INTERRUPTED = 130
+#: Longest name of a source, in characters, as observations have it.
+MOST_OF_SOURCE = 64
 #: Bytes from which on Neo4j's own import is faster for an empty graph, though it starts two processes more.
 WORTH_IMPORTING = 10_000_000
 
@@ -66,6 +68,8 @@ def ingest(
 
     Example: identity-graph ingest crm.csv --source crm
     """
+    if source is not None and not (source.strip() and source.isprintable() and len(source) <= MOST_OF_SOURCE):
+        raise typer.BadParameter(f"a source's name has 1 to {MOST_OF_SOURCE} characters", param_hint="--source")
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     begun = time.monotonic()

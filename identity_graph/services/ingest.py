@@ -20,7 +20,7 @@ from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.rules import Rules
 from identity_graph.services.ingest_batches import Batch, Task, remark
-from identity_graph.services.ingest_fields import Columns, Sample, read_mapping, recognise
+from identity_graph.services.ingest_fields import BadMapping, Columns, Sample, read_mapping, recognise
 from identity_graph.services.ingest_files import Place, Row, open_rows
 from identity_graph.services.ingest_worker import reading
 from identity_graph.services.observe import Answer
@@ -67,6 +67,8 @@ def prepare(path: Path, source: str | None, mapping: Path | None, rules: Rules) 
         columns = read_mapping(mapping, sample, source, rules)
     elif not observations:
         columns = recognise(sample, source, rules)
+    if rows and not (observations or source or columns.source):
+        raise BadMapping(f"{path} holds records; say which system they are from, such as --source crm")
     at, about = now(), path.stat()
     task = Task(path, source, columns, rules, max(0, min(at, about.st_mtime_ns // 1000)), at)
     with path.open("rb") as file:

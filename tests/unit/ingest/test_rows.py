@@ -16,6 +16,7 @@ from pyarrow import parquet
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import EPOCH, MICROSECOND
 from identity_graph.domain.rules import NamespaceRule, Rules
+from identity_graph.services.ingest import prepare
 from identity_graph.services.ingest_batches import Batch, Task, batches, pack, take, unpack
 from identity_graph.services.ingest_fields import (
     BadMapping,
@@ -280,6 +281,15 @@ def test_a_wrong_mapping_file_is_told(tmp_path: Path, text: str, message: str) -
 def test_strict_rules_know_their_namespaces(tmp_path: Path) -> None:
     with pytest.raises(BadMapping, match="strict"):
         read_mapping(mapping(tmp_path, "identifiers: {badge: mail}"), SAMPLE, "crm", replace(RULES, strict=True))
+
+
+def test_records_need_a_source(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("id,system\n1,shop\n")
+    with pytest.raises(BadMapping, match="--source"):
+        prepare(path, None, None, RULES)
+    assert prepare(path, "crm", None, RULES).task.columns.source is None
+    assert prepare(path, None, mapping(tmp_path, "source: system"), RULES).task.columns.source == "system"
 
 
 # --- Batches
