@@ -1,12 +1,13 @@
 """Observations in: the write protocol.
 
 1. Answer those that were taken before. 2. Read the identifiers, their profiles, and which profiles belong to one
-evidence component. 3. Lock all touched profiles in sorted order; if any changed since it was read, start again.
+evidence component. 3. Lock all touched profiles in sorted order and read again; if anything differs, start again.
 4. Read the components that must be resolved again. 5. Decide (pure). 6. Write profiles, identifiers, links, moves,
 tombstones, lineage, records and results, in the same transaction.
 
-Every writer obeys this. Neo4j reads what is committed at the moment of each statement, so without step 3 two writers
-that touch one profile would decide on different pictures of it.
+Every writer obeys this. Neo4j reads what is committed at the moment of each read, so without step 3 two writers that
+touch one profile would decide on different pictures of it. A commit is not seen all at once either: its properties
+come before its relationships, so a revision number alone would vouch for memberships that are about to change.
 
 A large batch is read once and then written by two transactions at a time, each with the observations of other people:
 one core of the database is idle otherwise.
@@ -117,7 +118,7 @@ def _unpack(id: str, result: str) -> Accepted:
 class Picture:
     """What the graph knew of a batch when it was looked at.
 
-    ``element`` is the database's name for each identifier key and profile id, ``rev`` the revision of each profile.
+    ``element`` is the database's name for each identifier key and profile id.
     ``joined`` are profiles with refused links between them: one evidence component.
     """
 
@@ -128,7 +129,6 @@ class Picture:
         self.profiles: dict[str, KnownProfile] = {}
         self.joined = DisjointSets()
         self.element: dict[str, str] = {}
-        self.rev: dict[str, int] = {}
 
     @classmethod
     def read(cls, tx: Transaction, batch: Sequence[Observation]) -> "Picture":
@@ -152,17 +152,18 @@ class Picture:
         keys = sorted({i.key for o in self.fresh.values() for i in o.identifiers})
         for row in tx.one("identifier/find", keys=keys):
             self.element[row[0]] = row[1]
-            self.identifiers[row[0]] = KnownIdentifier(row[2], tuple(row[3] or ()), row[5])
+            self.identifiers[row[0]] = _known_identifier(row[2], row[3], row[5])
             if row[5] is not None:
                 self._know(row[4:])
+            elif row[2] != BLOCKED:
+                raise StaleRead("an identifier is just being moved")
 
     def _know(self, row: Sequence[Any]) -> str:
-        element, id, created_at, size, version, rev, refused, guarded, limited = row
-        if id not in self.profiles:
-            self.element[id] = element
-            self.rev[id] = rev
-            self.profiles[id] = KnownProfile(id, created_at, size, version, refused, guarded, tuple(limited))
-        return id
+        known = _known_profile(row)
+        if known.id not in self.profiles:
+            self.element[known.id] = row[0]
+            self.profiles[known.id] = known
+        return known.id
 
     def _read_neighbours(self, tx: Transaction) -> None:
         """Close the profiles over refused links."""
@@ -234,7 +235,7 @@ class _Taking:
         picture = self.picture
         seen = survey(batch, picture.identifiers, picture.profiles, self.rules)
         again = picture.component_of(seen.read)
-        self._lock({*seen.lock, *again})
+        self._lock({*seen.lock, *again}, [key for key in seen.home if key in picture.identifiers])
         # Only now: whoever held these profiles has committed, so what ends here began earlier.
         self.at = self.clock()
         component = self._component(again)
@@ -262,18 +263,26 @@ class _Taking:
             if row[3] in members:
                 self.link_element[row[1]] = row[0]
                 component.links.append(_stored_link(row))
+        # Both ends of a refused link are in its component: count them, as one may have come while others were read.
+        refused = sum(s.refusal is not None for s in component.links)
+        if 2 * refused != sum(p.refused for p in component.profiles.values()):
+            raise StaleRead("the component grew while it was read")
         if any(p.guarded for p in component.profiles.values()):
             pairs = self.tx.one("component/cannot_links", elements=list(elements))
             component.cannot_links += {frozenset(pair) for pair in pairs}
         return component
 
-    def _lock(self, profiles: set[str]) -> None:
-        """Hold the profiles until the commit, or give up where one changed since it was read."""
-        names = {self.element[id]: id for id in profiles}
-        if not names:
+    def _lock(self, profiles: set[str], keys: Sequence[Key]) -> None:
+        """Hold the profiles until the commit; give up where they, or these members, are not as they were read."""
+        if not profiles:
             return
-        locked = self.tx.one("profile/lock", elements=sorted(names))
-        if len(locked) != len(names) or any(rev != self.picture.rev[names[element]] + 1 for element, rev in locked):
+        locked = self.tx.one("profile/lock", elements=sorted(self.element[id] for id in profiles))
+        found = self.tx.one("identifier/again", elements=[self.element[key] for key in keys])
+        held = {row[0]: _known_profile(row) for row in locked}
+        members = {key: _known_identifier(state, partners, profile) for key, state, partners, profile in found}
+        if {self.element[id]: self.picture.profiles[id] for id in profiles} != held or {
+            key: self.picture.identifiers[key] for key in keys
+        } != members:
             raise StaleRead("a profile changed between reading and locking")
 
     def _write(self, batch: list[Observation], seen: Survey, plan: Plan, answers: list[Accepted]) -> None:
@@ -397,6 +406,15 @@ class _Taking:
 
 def _verdict(refusal: Refusal | None) -> Row:
     return [REFUSED, refusal.code.value, list(refusal.parties)] if refusal else ["ACTIVE", None, None]
+
+
+def _known_profile(row: Sequence[Any]) -> KnownProfile:
+    _, id, created_at, size, version, refused, guarded, limited = row
+    return KnownProfile(id, created_at, size, version, refused, guarded, tuple(limited))
+
+
+def _known_identifier(state: str, partners: list[Key] | None, profile: str | None) -> KnownIdentifier:
+    return KnownIdentifier(state, tuple(partners or ()), profile)
 
 
 def _stored_link(row: Sequence[Any]) -> StoredLink:

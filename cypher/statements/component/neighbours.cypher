@@ -10,6 +10,6 @@ MATCH (p)<-[:MEMBER_OF]-(i:Identifier)-[l:LINK]-(j:Identifier)-[:MEMBER_OF]->(ot
 WHERE l.state = 'REFUSED' AND i.state = 'ACTIVE' AND j.state = 'ACTIVE' AND other <> p
 WITH DISTINCT element, other
 RETURN collect([
-  element, elementId(other), other.id, other.created_at, other.size, other.version, other.rev, other.refused,
+  element, elementId(other), other.id, other.created_at, other.size, other.version, other.refused,
   other.guarded, other.limited
 ]) AS found

@@ -9,5 +9,5 @@ MATCH (i:Identifier {key: key})
 OPTIONAL MATCH (i)-[:MEMBER_OF]->(p:Profile)
 RETURN collect([
   key, elementId(i), i.state, i.partners,
-  elementId(p), p.id, p.created_at, p.size, p.version, p.rev, p.refused, p.guarded, p.limited
+  elementId(p), p.id, p.created_at, p.size, p.version, p.refused, p.guarded, p.limited
 ]) AS found
