@@ -22,6 +22,7 @@ from rich.table import Table
 from identity_graph import neo4j_runtime
 from identity_graph.database import database
 from identity_graph.domain.rules import Rules
+from identity_graph.neo4j_runtime import Connection, RuntimeFailure
 from identity_graph.neo4j_runtime.admin import DATABASE
 from identity_graph.services.active_rules import active_rules
 from identity_graph.services.ingest import Report, Source, prepare, totals
@@ -32,7 +33,7 @@ from identity_graph.services.rules_file import load_rules
 from identity_graph.services.submit import now
 from identity_graph.settings import Settings
 from identity_graph.store.errors import StoreError
-from identity_graph.store.graph import Graph
+from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph
 
 INTERRUPTED = 130
 #: Longest name of a source, in characters, as observations have it.
@@ -247,7 +248,9 @@ class _Run:
         with _scratch(folder) as scratch, self.console.status("Importing"):
             nodes, relationships = first.write(scratch)
             del first
-            neo4j_runtime.bulk_import(folder, nodes, relationships, id_type="integer", progress=False)
+            neo4j_runtime.bulk_import(
+                folder, nodes, relationships, id_type="integer", make_sure=_still_empty, progress=False
+            )
 
     def _stream(self, graph: Graph, sources: list[tuple[Source, Report]]) -> None:
         with _bar(self.console, sources) as show:
@@ -269,6 +272,16 @@ class _Run:
                     return
                 if self.stopped:
                     return
+
+
+def _still_empty(connection: Connection) -> None:
+    with closing(Graph.connect(connection)) as graph:
+        if not graph.read("database/is_empty", timeout=LONG_READ_TIMEOUT)[0][0]:
+            raise RuntimeFailure(
+                "filled",
+                "Another program has written to the graph meanwhile.",
+                "Give the same command again to add to it.",
+            )
 
 
 def _describe(source: Source, console: Console) -> None:

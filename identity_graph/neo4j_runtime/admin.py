@@ -11,7 +11,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -19,7 +19,15 @@ from typing import IO, Literal
 from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error, from_output
 from identity_graph.neo4j_runtime.machine import java_command, java_environment, memory_for, tied
 from identity_graph.neo4j_runtime.provision import provision, resolve_version
-from identity_graph.neo4j_runtime.server import DATABASE, UNFINISHED, data_version, delete_database, stopped
+from identity_graph.neo4j_runtime.server import (
+    DATABASE,
+    UNFINISHED,
+    Connection,
+    data_version,
+    delete_database,
+    has_database,
+    stopped,
+)
 
 ARRAY_DELIMITER = "\x1f"
 MAX_HEAP_MB = 1024
@@ -102,9 +110,13 @@ def bulk_import(
     version: str | None = None,
     id_type: Literal["string", "integer"] = "string",
     multiline: bool = False,
+    make_sure: Callable[[Connection], None] | None = None,
     progress: bool = True,
 ) -> ImportReport:
     """Fill an empty graph from CSV files with Neo4j's own importer; what the graph held before is lost.
+
+    Therefore `make_sure` is called before, if there is a database, when nobody else can change it any more: it is to
+    raise an exception of its own if the graph is not empty, and nothing happens.
 
     `nodes` are pairs of labels (`A` or `A:B`) and files, `relationships` of a type and files. The first line of
     the first file of each is the header as Neo4j's import defines it; an empty field is no value, `""` the empty
@@ -123,7 +135,7 @@ def bulk_import(
         *(f"--relationships={kind}={','.join(map(str, files))}" for kind, files in relationships),
     ]
     begun = time.monotonic()
-    with stopped(data_dir, progress=progress):
+    with stopped(data_dir, first=make_sure, progress=progress):
         (data_dir / UNFINISHED).write_text("import", "utf-8")
         try:
             output = _run(data_dir, "import", "full", DATABASE, *options, version=version, progress=progress)
@@ -137,7 +149,7 @@ def bulk_import(
 
 
 def _require_data(data_dir: Path) -> None:
-    if (data_dir / UNFINISHED).exists() or not (data_dir / "neo4j" / "data" / "databases" / DATABASE).exists():
+    if not has_database(data_dir):
         raise RuntimeFailure(
             "no_data", f"There is no whole database in {data_dir}.", "Start it once, or name its data directory."
         )

@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 from neo4j import GraphDatabase
-from neo4j.exceptions import AuthError, ServiceUnavailable
+from neo4j.exceptions import AuthError, DriverError, Neo4jError
 from rich.console import Console
 
 from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error, from_output, last_words
@@ -184,9 +184,12 @@ def stop(data_dir: Path) -> None:
 
 
 @contextmanager
-def stopped(data_dir: Path, *, progress: bool = True) -> Generator[None]:
+def stopped(
+    data_dir: Path, *, first: Callable[[Connection], None] | None = None, progress: bool = True
+) -> Generator[None]:
     """The data directory to ourselves, without a server; one that was kept is started again afterwards.
 
+    `first` may look at the database, if there is one, when nobody else can change it any more, and raise.
     Raises `RuntimeFailure` with the code `in_use` while another process uses the server.
     """
     data_dir = data_dir.resolve()
@@ -194,6 +197,10 @@ def stopped(data_dir: Path, *, progress: bool = True) -> Generator[None]:
     before = status(data_dir)
     try:
         with start_lock(run, _speaker(progress)), alone(data_dir):
+            if first and has_database(data_dir):
+                if not supervised(run):
+                    _launch(data_dir, None, None, None, None, progress)
+                first(_connect(data_dir, _speaker(progress)))
             stop(data_dir)
             yield
     finally:
@@ -207,6 +214,11 @@ def stopped(data_dir: Path, *, progress: bool = True) -> Generator[None]:
                 keep=True,
             ):
                 pass
+
+
+def has_database(data_dir: Path) -> bool:
+    """Whether there are files of a whole graph."""
+    return (data_dir / "neo4j" / "data" / "databases" / DATABASE).exists() and not (data_dir / UNFINISHED).exists()
 
 
 def data_version(data_dir: Path) -> str | None:
@@ -433,7 +445,8 @@ def _connect(data_dir: Path, say: Callable[[str], None]) -> Connection:
         _await_started(data_dir, say)
         try:
             return sign_in(data_dir, read_state(data_dir / "run")["port"])
-        except ServiceUnavailable:
+        except (DriverError, Neo4jError):
+            # Starting anew, or so busy that even signing in takes longer than the server allows.
             time.sleep(1)
     raise RuntimeFailure(
         "unreachable",

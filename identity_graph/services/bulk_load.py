@@ -240,7 +240,7 @@ class Load:
                 "created_at:long": np.full(many, at),
                 "size:long": self.size,
                 "version:long": np.ones(many, np.int64),
-                "rev:long": np.zeros(many, np.int64),
+                "lock:long": np.zeros(many, np.int64),
                 "refused:long": refused,
                 "guarded:boolean": np.zeros(many, bool),
                 "limited:string[]": _joined(home[limited], e.key_array.take(pa.array(limited)), many),

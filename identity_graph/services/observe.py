@@ -1,9 +1,9 @@
 """Observations in: the write protocol.
 
 1. Answer those that were taken before. 2. Read the identifiers, their profiles, and which profiles belong to one
-evidence component. 3. Lock all touched profiles in sorted order and read again; if anything differs, start again.
-4. Read the components that must be resolved again. 5. Decide (pure). 6. Write profiles, identifiers, links, moves,
-tombstones, lineage, records and results, in the same transaction.
+evidence component. 3. Lock all touched profiles in sorted order and read again; if anything differs, start again with
+these locks. 4. Read the components that must be resolved again. 5. Decide (pure). 6. Write profiles, identifiers, links,
+moves, tombstones, lineage, records and results, in the same transaction.
 
 Every writer obeys this. Neo4j reads what is committed at the moment of each read, so without step 3 two writers that
 touch one profile would decide on different pictures of it. A commit is not seen all at once either: its properties
@@ -16,6 +16,7 @@ one core of the database is idle otherwise.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -55,6 +56,8 @@ Taken = tuple[list[Answer], str]
 Clock = Callable[[], int]
 #: Rows are lists of plain values: the driver packs those natively and asks Python about each tuple or enum.
 Row = list[Any]
+#: Each time more of what is read is held already; a component that grows faster than this is left to its writer.
+READS = 4
 
 
 def new_id() -> str:
@@ -65,11 +68,15 @@ def new_id() -> str:
 def observe(tx: Transaction, batch: Sequence[Observation], rules: Rules, clock: Clock) -> list[Answer]:
     """Take a batch of observations; the answers in order.
 
-    Raises :class:`StaleRead` where another writer was faster; the transaction is then to be run again.
+    Where another writer was faster it is read again, with the locks taken so far, so that the next one cannot be. Raises
+    :class:`StaleRead` where that does not help; the transaction is then to be run again.
     """
-    picture = Picture.read(tx, batch)
-    taken = _Taking(tx, picture, rules, clock).take(list(picture.fresh.values())) if picture.fresh else []
-    return picture.answers_to(batch, taken)
+    for _ in range(READS):
+        with suppress(StaleRead):
+            picture = Picture.read(tx, batch)
+            taken = _Taking(tx, picture, rules, clock).take(list(picture.fresh.values())) if picture.fresh else []
+            return picture.answers_to(batch, taken)
+    raise StaleRead("the same profiles kept changing between reading and locking")
 
 
 def observe_in_halves(
@@ -263,14 +270,17 @@ class _Taking:
             if row[3] in members:
                 self.link_element[row[1]] = row[0]
                 component.links.append(_stored_link(row))
-        # Both ends of a refused link are in its component: count them, as one may have come while others were read.
-        refused = sum(s.refusal is not None for s in component.links)
-        if 2 * refused != sum(p.refused for p in component.profiles.values()):
-            raise StaleRead("the component grew while it was read")
+        self._whole(component)
         if any(p.guarded for p in component.profiles.values()):
             pairs = self.tx.one("component/cannot_links", elements=list(elements))
             component.cannot_links += {frozenset(pair) for pair in pairs}
         return component
+
+    def _whole(self, component: Component) -> None:
+        """Give up where the component grew while it was read: it has both ends of each of its refused links."""
+        refused = sum(s.refusal is not None for s in component.links)
+        if 2 * refused != sum(p.refused for p in component.profiles.values()):
+            raise StaleRead("the component grew while it was read")
 
     def _lock(self, profiles: set[str], keys: Sequence[Key]) -> None:
         """Hold the profiles until the commit; give up where they, or these members, are not as they were read."""

@@ -68,7 +68,7 @@ def send_from_processes(
     """Each item of ``work`` is a writer with a graph of its own; all answers, in any order. Two processes share them.
 
     ``halved`` writes each batch by two transactions at once, as it is done with large ones. ``naive`` leaves out the
-    one step that this protocol has and a plain read-then-write has not: the lock on what was read, with the check that
+    one step that this protocol has and a plain read-then-write has not: the lock on what was read, with the checks that
     it is still so. What then fails is left unsent.
     """
     processes = 2
@@ -84,7 +84,8 @@ def _process(
 ) -> list[Answer]:
     submit.WORTH_HALVING = 2 if halved else 10**9
     if naive:
-        observe._Taking._lock = lambda self, profiles: None  # pyright: ignore[reportPrivateUsage]
+        observe._Taking._lock = lambda self, profiles, keys: None  # pyright: ignore[reportPrivateUsage]
+        observe._Taking._whole = lambda self, component: None  # pyright: ignore[reportPrivateUsage]
     with ThreadPoolExecutor(len(work)) as pool:
         writers = [pool.submit(_writer, connection, rules, batches, naive) for batches in work]
         return list(chain.from_iterable(writer.result() for writer in writers))

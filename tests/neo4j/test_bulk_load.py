@@ -92,7 +92,7 @@ def anonymous(stored: Stored) -> dict[str, Any]:
         told = [[creation[id], kind] for id, kind in changes]
         return profile and [name[profile[0]], *profile[1:]], refused, told
 
-    left_out = ("id", "created_at", "at", "rev")
+    left_out = ("id", "created_at", "at")
     return {
         "identifiers": stored.identifiers,
         "links": stored.links,

@@ -202,6 +202,14 @@ def test_bulk_import_fills_the_graph_and_a_failed_one_leaves_it_empty(
     files = ([("Person:Known", [people])], [("KNOWS", [knows])])
     report = neo4j_runtime.bulk_import(data_dir, *files, version=small["version"], progress=False)
     assert (report.nodes, report.relationships, report.properties) == (2, 1, 7)
+
+    def must_be_empty(connection: Connection) -> None:
+        if query(connection, "MATCH (n) RETURN count(n)") != [[0]]:
+            raise LookupError
+
+    # A graph that was filled meanwhile is not lost.
+    with pytest.raises(LookupError):
+        neo4j_runtime.bulk_import(data_dir, *files, make_sure=must_be_empty, progress=False)
     with neo4j_runtime.running(data_dir, **small) as connection:
         found = query(
             connection,

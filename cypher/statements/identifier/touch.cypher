@@ -1,11 +1,12 @@
 // name: identifier/touch
-// summary: Widen when and by whom identifiers were seen. Rows: element, first_seen, last_seen, sources, partners (null: unchanged), state (null: unchanged).
+// summary: Widen when and by whom identifiers were seen. What no profile guards is locked first, as profile/lock does. Rows: element, first_seen, last_seen, sources, partners (null: unchanged), state (null: unchanged).
 // params: rows: List<List<Any>>
 // returns: none
 // access: write
 // index: none
 UNWIND $rows AS row
 MATCH (i:Identifier) WHERE elementId(i) = row[0]
+FOREACH (_ IN CASE WHEN i.state = 'ACTIVE' THEN [] ELSE [1] END | SET i.lock = 0)
 SET i.first_seen = CASE WHEN row[1] < i.first_seen THEN row[1] ELSE i.first_seen END,
     i.last_seen = CASE WHEN row[2] > i.last_seen THEN row[2] ELSE i.last_seen END,
     i.sources = i.sources + [source IN row[3] WHERE NOT source IN i.sources],

@@ -6,7 +6,7 @@
 // index: none
 UNWIND $rows AS row
 CREATE (p:Profile {
-  id: row[0], status: 'ACTIVE', created_at: $at, size: row[1], version: 1, rev: 0, refused: row[2], limited: row[3],
+  id: row[0], status: 'ACTIVE', created_at: $at, size: row[1], version: 1, lock: 0, refused: row[2], limited: row[3],
   created_by: row[4], created_link: row[5], guarded: row[6]
 })
 RETURN collect(elementId(p)) AS elements

@@ -5,6 +5,7 @@
 // access: read
 // index: profile_id
 UNWIND $ids AS id
-MATCH (:Profile {id: id})<-[:MEMBER_OF]-(:Identifier)<-[:HAS]-(r:Record)
+MATCH (p:Profile {id: id})<-[:MEMBER_OF]-(:Identifier)<-[:HAS]-(r:Record)
+USING INDEX SEEK p:Profile(id)
 WITH id, collect([r.source, r.observed_at, r.traits]) AS items
 RETURN collect([id, items]) AS found

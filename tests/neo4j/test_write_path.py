@@ -1,0 +1,134 @@
+"""Writers that meet, one step at a time, and what is kept of an identifier."""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import neo4j
+import pytest
+from sending import people, said
+from stored import problems, read
+
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.rules import NamespaceRule, Rules
+from identity_graph.services import observe
+from identity_graph.services.submit import now, write_batch
+from identity_graph.store.graph import Graph, Transaction
+
+JUNK = "null"
+
+
+@contextmanager
+def written_but_not_committed(graph: Graph, batch: Sequence[Observation], rules: Rules) -> Generator[None]:
+    """Another writer that has done all of its work; it commits when the block ends."""
+    done, commit = threading.Event(), threading.Event()
+
+    def work(tx: Transaction) -> None:
+        observe.observe(tx, batch, rules, now)
+        done.set()
+        commit.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(graph.write, work)
+        try:
+            assert done.wait(120)
+            yield
+        finally:
+            commit.set()
+            writing.result()
+
+
+def behind(graph: Graph, driver: neo4j.Driver, batch: Sequence[Observation], rules: Rules) -> Callable[[], Future[Any]]:
+    """Start to write a batch, and come back when it waits for a lock of somebody else."""
+    pool = ThreadPoolExecutor(1)
+    writing = pool.submit(write_batch, graph, batch, rules)
+    while not writing.done() and not waits_for_a_lock(driver):
+        time.sleep(0.02)
+    pool.shutdown(wait=False)
+    return writing.result
+
+
+def waits_for_a_lock(driver: neo4j.Driver) -> bool:
+    found = driver.execute_query(
+        "SHOW TRANSACTIONS YIELD status WHERE status STARTS WITH 'Blocked' RETURN count(*) AS n"
+    )
+    return found.records[0]["n"] > 0
+
+
+@pytest.mark.parametrize("naive", [False, True], ids=["protocol", "naive"])
+def test_who_read_before_a_merge_does_not_write_into_what_it_left(
+    graph: Graph, driver: neo4j.Driver, naive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the lock and the second look the new identifier lands in the profile that is no more."""
+    rules = Rules()
+    sent = [said("one", "email:a@x.org", "cookie_id:a"), said("two", "email:b@x.org", "cookie_id:b")]
+    merging, adding = said("merge", "cookie_id:a", "cookie_id:b"), said("add", "email:b@x.org", "device_id:b")
+    for o in sent:
+        write_batch(graph, [o], rules)
+    if naive:
+        monkeypatch.setattr(observe._Taking, "_lock", lambda *_: None)
+    with written_but_not_committed(graph, [merging], rules):
+        result = behind(graph, driver, [adding], rules)
+    result()
+    found = problems(read(driver), [*sent, merging, adding], rules, {JUNK})
+    if naive:
+        assert any("MERGED" in problem for problem in found), found
+    else:
+        assert found == []
+
+
+#: A mail of one of two people is shared.
+SHARING = Rules(
+    namespaces={
+        "user": NamespaceRule(unique=True, priority=1, fan_out=None),
+        "mail": NamespaceRule(priority=2, fan_out=1),
+    }
+)
+
+
+def test_what_no_profile_guards_is_counted_right_by_two_at_once(graph: Graph, driver: neo4j.Driver) -> None:
+    """Shared identifiers and junk are locked by nobody beforehand, and every writer touches them."""
+    sent = [
+        said(f"{mail}{user}", f"mail:{mail}", f"user:{mail}{user}", rules=SHARING, observedAt="2026-01-01T00:00:03Z")
+        for mail in "ab"
+        for user in range(2)
+    ]
+    write_batch(graph, sent, SHARING)
+    newer, older = (
+        said(
+            f"at{second}",
+            "mail:a",
+            "mail:b",
+            f"user:{JUNK}",
+            rules=SHARING,
+            source=source,
+            traits={"second": second},
+            observedAt=f"2026-01-01T00:00:0{second}Z",
+        )
+        for second, source in ((9, "web"), (1, "web"))
+    )
+    other = said("other", "mail:a", "mail:b", f"user:{JUNK}", rules=SHARING, source="crm")
+    first = said("first", "mail:a", "mail:b", f"user:{JUNK}", rules=SHARING, traits={"second": 5})
+    write_batch(graph, [first], SHARING)
+    with written_but_not_committed(graph, [newer], SHARING):
+        result = behind(graph, driver, [older, other], SHARING)
+    result()
+    assert problems(read(driver), [*sent, first, newer, older, other], SHARING, {JUNK}) == []
+
+
+def test_devices_are_marked_and_values_kept_as_submitted(graph: Graph, driver: neo4j.Driver) -> None:
+    sent = [*people(4), said("raw", "email: Ada.Lovelace@Example.COM ", "user_id:Ωmega 'quoted' \\ ${x}")]
+    write_batch(graph, sent, Rules())
+    stored = read(driver)
+    assert {key.partition(":")[0] for key, i in stored.identifiers.items() if i["device"]} == {"cookie_id", "device_id"}
+    assert stored.identifiers["email:ada.lovelace@example.com"]["raw"] == " Ada.Lovelace@Example.COM "
+    assert "user_id:Ωmega 'quoted' \\ ${x}" in stored.identifiers
+
+
+def test_a_read_with_a_token_sees_the_write_that_gave_it(graph: Graph) -> None:
+    _, token = write_batch(graph, people(2), Rules())
+    ((found,),) = graph.read("lookup/now", token, keys=["email:p0@example.com"])
+    assert [state for _, state, _ in found] == ["ACTIVE"]
