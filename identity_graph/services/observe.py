@@ -68,8 +68,8 @@ def new_id() -> str:
 def observe(tx: Transaction, batch: Sequence[Observation], rules: Rules, clock: Clock) -> list[Answer]:
     """Take a batch of observations; the answers in order.
 
-    Where another writer was faster it is read again, with the locks taken so far, so that the next one cannot be. Raises
-    :class:`StaleRead` where that does not help; the transaction is then to be run again.
+    Where another writer was faster it is read again, with the locks taken so far, so that the next one cannot be.
+    Raises :class:`StaleRead` where that does not help; the transaction is then to be run again.
     """
     for _ in range(READS):
         with suppress(StaleRead):
