@@ -2,8 +2,8 @@
 
 1. Answer those that were taken before. 2. Read the identifiers, their profiles, and which profiles belong to one
 evidence component. 3. Lock all touched profiles in sorted order and read again; if anything differs, start again with
-these locks. 4. Read the components that must be resolved again. 5. Decide (pure). 6. Write profiles, identifiers, links,
-moves, tombstones, lineage, records and results, in the same transaction.
+these locks. 4. Read the components that must be resolved again. 5. Decide (pure). 6. Write profiles, identifiers,
+links, moves, tombstones, lineage, records and results, in the same transaction.
 
 Every writer obeys this. Neo4j reads what is committed at the moment of each read, so without step 3 two writers that
 touch one profile would decide on different pictures of it. A commit is not seen all at once either: its properties
