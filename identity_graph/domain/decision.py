@@ -1,4 +1,4 @@
-"""What a batch of observations does to the graph, decided before anything is written.
+"""What a batch of observations, or what the model or a person states, does to the graph: decided before it is written.
 
 Two steps. :func:`survey` looks at the profiles that the batch touches and names those whose evidence component must be
 read and resolved again; :func:`decide` turns everything into a :class:`Plan` of plain rows. Both are pure.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from identity_graph.domain.assignment import Assigned, Former, assign
-from identity_graph.domain.evidence import CannotLink, Key, Link, Observation, Refusal, RefusalCode
+from identity_graph.domain.evidence import CannotLink, Key, Link, LinkKind, Observation, Refusal, RefusalCode
 from identity_graph.domain.identifiers import Identifier, split_key
 from identity_graph.domain.partition import (
     DisjointSets,
@@ -95,7 +95,10 @@ class Sighting:
 
 @dataclass(slots=True)
 class Claim:
-    """What the batch says of one link, and the observation that said it first."""
+    """What is said of one link, and the observation that said it first (None for the model's or a person's word).
+
+    A matched claim that does not conduct is a proposal.
+    """
 
     id: str
     a: Key
@@ -104,12 +107,50 @@ class Claim:
     first_seen: int
     last_seen: int
     count: int
-    observation: str
+    observation: str | None
     refusal: Refusal | None = None
+    kind: LinkKind = LinkKind.OBSERVED
+    weight: float = 0.0
+    conducts: bool = True
 
     @property
     def link(self) -> Link:
-        return Link(self.id, self.a, self.b, self.source, self.first_seen, self.last_seen, self.count)
+        seen = (self.first_seen, self.last_seen, self.count)
+        return Link(self.id, self.a, self.b, self.source, *seen, self.kind, self.weight, self.conducts)
+
+    @property
+    def joins(self) -> bool:
+        return self.conducts and not self.refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the model or a person says of known identifiers, beside any observation.
+
+    ``claims`` may also restate what is stored, with another weight; ``demoted`` links took part until now and are
+    proposals from now on. ``withdrawn`` ones hold no longer, and conduct as far as the stored ones took part.
+    ``apart`` are pairs that may not meet any more.
+    """
+
+    claims: tuple[Claim, ...] = ()
+    demoted: tuple[Claim, ...] = ()
+    withdrawn: tuple[Claim, ...] = ()
+    apart: tuple[CannotLink, ...] = ()
+
+    @property
+    def unsettled(self) -> set[Key]:
+        """The identifiers whose components cannot stay as they are without a look."""
+        changed = (*self.demoted, *(claim for claim in self.withdrawn if claim.conducts))
+        return {key for claim in changed for key in (claim.a, claim.b)} | {key for pair in self.apart for key in pair}
+
+    @property
+    def keys(self) -> set[Key]:
+        """All identifiers that it is about."""
+        said = (*self.claims, *self.demoted, *self.withdrawn)
+        return {key for claim in said for key in (claim.a, claim.b)} | {key for pair in self.apart for key in pair}
+
+
+NOTHING_STATED = Stated()
 
 
 @dataclass(slots=True)
@@ -127,11 +168,13 @@ class Group:
 class Survey:
     """The batch, gathered: ``groups`` to decide, ``lock`` the profiles to hold, ``read`` those to read whole.
 
-    ``home`` is each conducting identifier's profile id, or the key itself where it is new.
+    ``home`` is each conducting identifier's profile id, or the key itself where it is new; ``withdrawn`` are stored
+    links that hold no longer.
     """
 
     sightings: dict[Key, Sighting]
     claims: dict[str, Claim]
+    withdrawn: dict[str, Claim]
     home: dict[Key, str]
     groups: list[Group]
     lock: list[str]
@@ -143,26 +186,30 @@ def survey(
     identifiers: Mapping[Key, KnownIdentifier],
     profiles: Mapping[str, KnownProfile],
     rules: Rules,
+    stated: Stated = NOTHING_STATED,
 ) -> Survey:
-    """Gather a batch of fresh observations and see what it touches."""
+    """Gather a batch of fresh observations, and what is stated of known identifiers; see what it touches."""
     sightings = _sightings(batch, identifiers)
     claims = _claims(batch)
     _share(sightings, claims, identifiers, rules)
-    shared = {key for key, s in sightings.items() if s.state == SHARED}
-    blocked = {key for key, s in sightings.items() if s.state == BLOCKED}
+    claims.update((claim.id, claim) for claim in (*stated.claims, *stated.demoted))
+    unsettled = stated.unsettled
+    state = {key: identifiers[key].state for key in stated.keys} | {key: s.state for key, s in sightings.items()}
+    shared = {key for key, now in state.items() if now == SHARED}
+    blocked = {key for key, now in state.items() if now == BLOCKED}
     for claim in claims.values():
-        claim.refusal = refused_by_ends(claim.a, claim.b, blocked, shared)
+        claim.refusal = refused_by_ends(claim.a, claim.b, blocked, shared) if claim.conducts else None
 
     homes = DisjointSets()
     home: dict[Key, str] = {}
-    for key, sighting in sightings.items():
-        if sighting.state == BLOCKED or (sighting.state == SHARED and not sighting.new and not sighting.newly_shared):
-            continue
+    for key in state:
         known = identifiers.get(key)
+        if key in blocked or (known and known.state == SHARED):
+            continue
         home[key] = (known.profile or key) if known else key
         homes.find(home[key])
     for claim in claims.values():
-        if not claim.refusal:
+        if claim.joins:
             homes.join(home[claim.a], home[claim.b])
     groups: dict[str, Group] = defaultdict(Group)
     placed: set[str] = set()
@@ -174,16 +221,17 @@ def survey(
         elif place not in placed:
             placed.add(place)
             group.profiles.append(place)
-        if sightings[key].newly_shared and place != key:
+        if key in unsettled or (key in shared and place != key):
             group.resolve = True
     for claim in claims.values():
-        if not claim.refusal:
+        if claim.joins:
             groups[homes.find(home[claim.a])].claims.append(claim)
     for group in groups.values():
         group.resolve = group.resolve or not _all_allowed(group, profiles, rules)
     return Survey(
         sightings,
         claims,
+        {claim.id: claim for claim in stated.withdrawn},
         home,
         list(groups.values()),
         sorted(placed),
@@ -282,12 +330,15 @@ def _within(holding: Holding, rules: Rules) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A merge, split or move. ``participants`` are pairs of profile id and role."""
+    """A merge, split or move. ``participants`` are pairs of profile id and role.
+
+    ``observation`` is None where none said the link.
+    """
 
     id: str
     kind: str
     link: str | None
-    observation: str
+    observation: str | None
     moved: tuple[Key, ...]
     participants: tuple[tuple[str, str], ...]
 
@@ -389,15 +440,15 @@ def _unite_all(
 
 
 def _merges(
-    joins: Iterable[tuple[str, str, str, str]], ages: Mapping[str, tuple[int, str]]
-) -> list[tuple[str, str, str]]:
+    joins: Iterable[tuple[str, str | None, str, str]], ages: Mapping[str, tuple[int, str]]
+) -> list[tuple[str, str, str | None]]:
     """Each profile that loses its id, with the link and the observation that brought it to an older one.
 
     ``joins`` are (link, observation, one place, the other) in the order in which they happened.
     """
     sets = DisjointSets()
     oldest = {id: id for id in ages}
-    lost: list[tuple[str, str, str]] = []
+    lost: list[tuple[str, str, str | None]] = []
     for link, observation, one, other in joins:
         a, b = sets.find(one), sets.find(other)
         if a == b:
@@ -424,7 +475,7 @@ def _resolve_again(
     nodes = [*members, *(k for g in groups for k in g.new)]
     shared = {k for k in nodes if (s := seen.sightings.get(k)) and s.state == SHARED}
     claims = {c.id: c for g in groups for c in g.claims}
-    stored = {s.link.id: s for s in component.links}
+    stored = {s.link.id: s for s in component.links if s.link.id not in seen.withdrawn}
     live: list[Link] = []
     verdicts: dict[str, Refusal] = {}
     for id, s in stored.items():
@@ -432,8 +483,8 @@ def _resolve_again(
         if crowded:
             verdicts[id] = Refusal(RefusalCode.SHARED_IDENTIFIER, crowded)
         else:
-            claim = claims.get(id)
-            live.append(_seen_again(s.link, claim) if claim else s.link)
+            live.append(_restated(s.link, seen.claims.get(id)))
+    live = [link for link in live if link.conducts]
     live += [c.link for id, c in claims.items() if id not in stored]
 
     united = [unite(keys, links, component.cannot_links, rules) for keys, links in components(nodes, live)]
@@ -465,7 +516,8 @@ def _resolve_again(
         held[m.profile].append(m.key)
     formers = [Former(p.id, p.created_at, frozenset(held[p.id])) for p in component.profiles.values()]
     links = (*(s.link for s in component.links), *(c.link for c in claims.values()))
-    triggers = _triggers(nodes, links, seen.claims.values(), shared)
+    said = (*(c for id, c in seen.claims.items() if c.conducts or id in stored), *seen.withdrawn.values())
+    triggers = _triggers(nodes, links, said, shared)
     resolved = _Resolved(members, component.profiles, stored, claims, triggers, new_id, plan)
     for assigned in assign(parts, formers, seniority):
         index = at[next(iter(assigned.part))]
@@ -479,7 +531,8 @@ def _resolve_again(
 def _triggers(
     nodes: Sequence[Key], links: Iterable[Link], claims: Iterable[Claim], shared: Collection[Key]
 ) -> dict[Key, Claim]:
-    """By identifier, the newest claim that can have changed its component: one that joins, or that shared an end."""
+    """By identifier, the newest claim that can have changed its component: one that joins, that shared an end, or that
+    was taken back. Of a pair that may not meet any more there is none."""
     around = DisjointSets(nodes)
     for link in links:
         around.join(link.a, link.b)
@@ -488,10 +541,15 @@ def _triggers(
         for end in (claim.a, claim.b):
             if end in shared or (end in around.parent and not claim.refusal):
                 newest[around.find(end)] = claim
-    return {key: newest[around.find(key)] for key in nodes}
+    return {key: newest[root] for key in nodes if (root := around.find(key)) in newest}
 
 
-def _seen_again(link: Link, claim: Claim) -> Link:
+def _restated(link: Link, claim: Claim | None) -> Link:
+    """A stored link with what is added: an observation counts; of the model or a person the latest word stands."""
+    if claim is None:
+        return link
+    if claim.kind is not LinkKind.OBSERVED:
+        return claim.link
     return replace(
         link,
         first_seen=min(link.first_seen, claim.first_seen),
@@ -539,7 +597,7 @@ class _Resolved:
         self._lineage(assigned, id, accepted, came)
 
     def _lineage(self, assigned: Assigned, id: str, accepted: Sequence[Link], came: dict[str, list[Key]]) -> None:
-        trigger = self.triggers[next(iter(assigned.part))]
+        trigger = self.triggers.get(next(iter(assigned.part)))
         ages = {f.id: f.age for f in (assigned.survivor, *assigned.absorbed) if f}
         before = [link for link in accepted if link.id in self.stored and not self.stored[link.id].refusal]
         after = [link for link in accepted if link.id not in self.stored or self.stored[link.id].refusal]
@@ -548,7 +606,7 @@ class _Resolved:
         ]
         causes = {loser: (link, observation) for loser, link, observation in _merges(joins, ages)}
         touching = [link for link in after if link.id in self.claims] or after
-        link = touching[0].id if touching else trigger.id
+        link = touching[0].id if touching else trigger.id if trigger else None
         for loser in assigned.absorbed:
             cause, observation = causes.get(loser.id, (link, self._observation(link, trigger)))
             moved = tuple(came.pop(loser.id, ()))
@@ -575,8 +633,9 @@ class _Resolved:
     def _place(self, key: Key) -> str:
         return self.members[key].profile if key in self.members else key
 
-    def _observation(self, link: str, trigger: Claim) -> str:
-        return self.claims.get(link, trigger).observation
+    def _observation(self, link: str | None, trigger: Claim | None) -> str | None:
+        claim = self.claims.get(link or "", trigger)
+        return claim.observation if claim else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -624,7 +683,7 @@ def outcomes(
 
     ``shared`` are the profiles of identifiers that were shared before.
     """
-    caused: dict[str, list[ChangeRef]] = defaultdict(list)
+    caused: dict[str | None, list[ChangeRef]] = defaultdict(list)
     for change in plan.changes:
         caused[change.observation].append(ChangeRef(change.id, change.kind))
     split = {id for change in plan.changes for id, role in change.participants if role == "CREATED"}

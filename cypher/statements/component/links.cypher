@@ -7,7 +7,7 @@
 UNWIND $elements AS element
 MATCH (p:Profile) WHERE elementId(p) = element
 MATCH (p)<-[:MEMBER_OF]-(i:Identifier)-[l:LINK]->(j:Identifier)
-WHERE i.state = 'ACTIVE' AND j.state = 'ACTIVE'
+WHERE i.state = 'ACTIVE' AND j.state = 'ACTIVE' AND l.state IN ['ACTIVE', 'REFUSED']
 RETURN collect([
   elementId(l), l.id, i.key, j.key, l.kind, l.source, l.first_seen, l.last_seen, l.count, l.weight, l.state, l.reason, l.parties
 ]) AS found
