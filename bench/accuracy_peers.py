@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import resource
 import sys
 
 import pandas as pd
@@ -53,7 +54,8 @@ def dedupe(records: "pd.DataFrame", task: dict) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    tool, path = sys.argv[1:]
+    tool, path, gigabytes = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_AS, (int(gigabytes) * 2**30,) * 2)
     with open(path, encoding="utf-8") as file:
         task = json.load(file)
     records = pd.read_csv(task["records"], dtype=str).set_index(task["id"])

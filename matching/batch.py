@@ -256,7 +256,7 @@ def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]
 
             def given(*values: str | None) -> tuple[Value, ...]:
                 name, others = n.given_names(_first_of(values[: len(first)]), _join(values[len(first) :]))
-                return name, n.nicknames(name), others
+                return name, n.spellings(name, others), others
 
             out.append(Producer((*first, *middle), _FIRST, given))
         if last:
@@ -284,7 +284,7 @@ def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]
             given, others, family, generation = name.first, others or name.middle, name.last, name.suffix
             parts = n.family_parts(family)
         generation = n.generation(_first_of(su)) or generation
-        return given, n.nicknames(given), others, family, parts, generation
+        return given, n.spellings(given, others), others, family, parts, generation
 
     return [Producer((*first, *middle, *last, *extra, *suffix, *whole), (*_FIRST, *_LAST), both)]
 

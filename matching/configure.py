@@ -26,6 +26,7 @@ from matching.fields import LinkType
 
 JW = "jaro_winkler_similarity"
 DL = "damerau_levenshtein"
+NAMES = "names"
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ class Profile:
     nicknamed: float
 
     def has(self, *columns: str, least: float = 0.005) -> bool:
-        """Are the columns there, filled and not all alike?"""
-        return all(self.filled.get(c, 0) >= least and self.distinct.get(c, 0) > 1 for c in columns)
+        """Are the columns there, filled and not all alike? Of a single record nothing can be."""
+        values = min(2, self.rows)
+        return all(self.filled.get(c, 0) >= least and self.distinct.get(c, 0) >= values for c in columns)
 
 
 def profile(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Profile:
@@ -124,7 +126,8 @@ def profile(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Profile:
 
 # ---------------------------------------------------------------------------------------------- comparisons
 
-_FIRST_SAME = frozenset({"same", "nickname", "one letter apart", "same initial", "first and family name exchanged"})
+# However rare a name is elsewhere, families hand it down; too few do to learn how many.
+_NAMESAKE = "same, in one household"
 _FIRST_OTHER = frozenset({"alike", "different"})
 _FAMILY_SAME = frozenset({"same", "one word in common", "one letter apart", "alike"})
 _FAMILY_OTHER = frozenset({"different"})
@@ -155,14 +158,14 @@ def _close(column: str) -> str:
 
 
 def _alike(column: str) -> str:
-    """Two letters apart in a name of five or more, or nearly the same beginning.
+    """Two letters apart in a name of five or more, or nearly the same beginning and length.
 
-    Jaro-Winkler alone, at the usual 0.8, finds Darla in Darlene and Mark in Marsha.
+    Jaro-Winkler alone, at the usual 0.8, finds Darla in Darlene and Mark in Marsha; and Anna is not Annabelle.
     """
     left, right = f"{column}_l", f"{column}_r"
     return (
         f"(levenshtein({left}, {right}) <= 2 AND length({left}) >= 5 AND length({right}) >= 5) "
-        f"OR {JW}({left}, {right}) >= 0.88"
+        f"OR ({JW}({left}, {right}) >= 0.88 AND abs(length({left}) - length({right})) <= 2)"
     )
 
 
@@ -189,7 +192,12 @@ def _swapped() -> str:
 def _given_name(p: Profile) -> Comparison | None:
     if not p.has("first_name"):
         return None
-    levels = [_null("first_name"), Level("same", "first_name_l = first_name_r", 0.72, 0.005, tf="first_name")]
+    levels = [_null("first_name")]
+    home, at_home = _home(p)
+    if home:
+        sql = f"first_name_l = first_name_r AND ({at_home})"
+        levels.append(Level(_NAMESAKE, sql, 0.75, 0.012, given=home, free=True, fixed=True))
+    levels.append(Level("same", "first_name_l = first_name_r", 0.72, 0.005, tf="first_name", unless=home))
     if p.has("last_name"):
         levels.append(Level("first and family name exchanged", _swapped(), 0.01, 3e-5, free=True))
     if p.nicknamed > 0.01:
@@ -440,6 +448,12 @@ def _home(p: Profile) -> tuple[tuple[Condition, ...], str]:
     return tuple(conditions), " OR ".join(sql)
 
 
+def _household_signs(p: Profile) -> list[str]:
+    """SQL of what hardly anyone but a household shares."""
+    signs = [_at_address(p)] if p.has("street") else []
+    return signs + [f"{c}_l = {c}_r" for c in ("phone", "email") if p.has(c)]
+
+
 def _phone(p: Profile) -> Comparison | None:
     if not p.has("phone"):
         return None
@@ -464,19 +478,15 @@ def _shared_contact(p: Profile, near: str) -> tuple[list[Level], tuple[Condition
     if apart:
         levels.append(Level("shared in one household", f"{near} AND ({home})", 0.75, 0.3, given=apart, free=True))
     if p.has("last_name"):
-        family: Condition = {"family_name": _FAMILY_SAME}
+        families: tuple[Condition, ...] = ({"family_name": _FAMILY_SAME},)
+        sql = _family(p)
+        if p.has("first_name"):
+            families = (*families, {"given_name": frozenset({"first and family name exchanged"})})
+            sql = f"({sql} OR ({_swapped()}))"
         levels.append(
-            Level(
-                "shared in one family",
-                f"{near} AND {_family(p)}",
-                0.75,
-                0.002,
-                given=(family,),
-                unless=apart,
-                free=True,
-            )
+            Level("shared in one family", f"{near} AND {sql}", 0.75, 0.002, given=families, unless=apart, free=True)
         )
-        apart = (*apart, family)
+        apart = (*apart, *families)
     return levels, apart
 
 
@@ -573,16 +583,18 @@ def _relative(p: Profile) -> Comparison | None:
         _null("first_name"),
         Level("nothing of one's own agrees", f"{contradict}{nothing}", 0.05, 0.98, fixed=True, free=True),
     ]
-    if p.has("last_name", "dob", "street"):
+    shared = [f"({at})" for at in _household_signs(p)]
+    if p.has("last_name", "dob") and shared:
         years = "try_cast(substr(dob_l, 1, 4) AS INTEGER) - try_cast(substr(dob_r, 1, 4) AS INTEGER)"
         namesake = (
-            f"abs({years}) >= 14 AND substr(dob_l, 6, 5) <> substr(dob_r, 6, 5) AND {_family(p)} AND ({_at_address(p)})"
+            f"abs({years}) >= 14 AND substr(dob_l, 6, 5) <> substr(dob_r, 6, 5) AND {_family(p)} "
+            f"AND ({' OR '.join(shared)})"
         )
         levels.append(Level("namesake of another generation", namesake, 0.004, 0.98, fixed=True, free=True))
     levels.append(Level("no sign of it", "ELSE", 0.98, 0.98, fixed=True, free=True))
     why = (
         "first names contradict each other and nothing that only one person has agrees; "
-        "or one name at one address, born a generation apart"
+        "or one name in one household, born a generation apart"
     )
     return Comparison("relative", tuple(levels), why)
 
@@ -592,20 +604,33 @@ def _relative(p: Profile) -> Comparison | None:
 
 @dataclass(frozen=True)
 class Atom:
-    """A column, whole or cut: `start` counts from 1, `length` 0 is the whole."""
+    """A column, whole or cut: `start` counts from 1, `length` 0 is the whole.
+
+    NAMES stands for first and last name in alphabetical order, so that exchanged ones meet.
+    """
 
     column: str
     start: int = 1
     length: int = 0
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        return ("first_name", "last_name") if self.column == NAMES else (self.column,)
+
+    @property
     def sql(self) -> str:
+        if self.column == NAMES:
+            return (
+                "CASE WHEN first_name < last_name THEN first_name || ' ' || last_name "
+                "ELSE last_name || ' ' || first_name END"
+            )
         return quote(self.column) if not self.length else f"substr({quote(self.column)}, {self.start}, {self.length})"
 
     def value(self, record: Record) -> str | None:
-        whole = record.get(self.column)
-        if not isinstance(whole, str):
+        found = [value for column in self.columns if isinstance(value := record.get(column), str)]
+        if len(found) < len(self.columns):
             return None
+        whole = " ".join(sorted(found))
         return whole if not self.length else whole[self.start - 1 : self.start - 1 + self.length]
 
     @property
@@ -653,7 +678,7 @@ def _candidate_rules(p: Profile) -> list[tuple[Atom, ...]]:
     wished: list[tuple[Atom, ...]] = [
         *ids,
         (Atom("email"),), (Atom("phone"),), (Atom("email_user"),),
-        (dob,), (last, first), (f3, l3), (dob, l1), (dob, f1), (dob, f3), (dob, l3),
+        (dob,), (Atom(NAMES),), (f3, l3), (dob, l1), (dob, f1), (dob, f3), (dob, l3),
         (last,), (first,), (last, f1), (first, l1), (l4, f1), (l3, year), (f3, year), (last, year), (first, year),
         (month_day, l3), (month_day, f3), (month_day, last), (month_day, first),
         (first, postcode), (last, postcode), (postcode,), (postcode, f1), (postcode, l1), (postcode, year),
@@ -665,7 +690,7 @@ def _candidate_rules(p: Profile) -> list[tuple[Atom, ...]]:
     wished += [(Atom(c), last) for c in p.filled if c.startswith("text_")]
     wished += [(Atom(c), first) for c in p.filled if c.startswith("text_")]
     wished += [(Atom(c),) for c in p.filled if c.startswith("text_")]
-    return [atoms for atoms in wished if p.has(*(a.column for a in atoms), least=0.001)]
+    return [atoms for atoms in wished if p.has(*(c for a in atoms for c in a.columns), least=0.001)]
 
 
 def pair_budget(rows: int) -> int:
@@ -716,18 +741,18 @@ def _count(con: duckdb.DuckDBPyConnection, atoms: tuple[Atom, ...], cap: int, li
     return Rule(atoms, int(pairs), int(dropped))
 
 
-def write_keys(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], cap: int) -> list[str]:
+def write_keys(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], cap: int, unseen: bool = False) -> list[str]:
     """Add columns `bk_0`, `bk_1` … to `records`; gives the blocking rules in Splink's SQL.
 
     `bk_i` is a hash of rule i's key, NULL where an atom is missing or, for a rule with too large blocks, more than
-    `cap` records share it.
+    `cap` records share it. Of `unseen` records, which the rules were not chosen for, any rule may have such blocks.
     """
     columns: list[str] = []
     for i, rule in enumerate(rules):
         key = ", ".join(a.sql for a in rule.atoms)
         there = " AND ".join(f"{a.sql} IS NOT NULL AND {a.sql} <> ''" for a in rule.atoms)
         hashed = f"CASE WHEN {there} THEN hash({key}) END"
-        if rule.dropped:
+        if rule.dropped or unseen:
             hashed = f"CASE WHEN count(*) OVER (PARTITION BY {hashed}) <= {cap} THEN {hashed} END"
         columns.append(f"{hashed} AS bk_{i}")
     con.execute(f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT *, {', '.join(columns)} FROM {RECORDS} ORDER BY rid")

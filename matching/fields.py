@@ -67,7 +67,7 @@ _PREFIX = re.compile(
     r"addr|name)_(?=.)"
 )
 _ID_NAME = re.compile(
-    r"(record|rec|row|unique|source_record|person|customer|client|user|patient|contact)?_?(id|uid|key|uuid|"
+    r"(record|rec|r|row|unique|source_record|person|customer|client|user|patient|contact)?_?(id|uid|key|uuid|"
     r"identifier|number|no)|unique_?id|recid|index"
 )
 _SOURCE_NAME = re.compile(r"(data_?)?(source|set|dataset)(_?(dataset|system|name|id))?|source_?dataset|src|list|file")

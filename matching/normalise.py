@@ -143,6 +143,12 @@ def nicknames(first: str | None) -> list[str] | None:
     return sorted({first}.union(*(_NICKNAMES.canonicals_of(s) for s in spellings)))
 
 
+def spellings(first: str | None, others: str | None) -> list[str] | None:
+    """`nicknames`, and the name written together with the one that follows it: `mary` `ann` → maryann, mary, …."""
+    names = nicknames(first)
+    return names if names is None or not others else sorted({*names, f"{first}{others.split()[0]}"})
+
+
 def full_name(value: str | None) -> Name:
     """Split a full name in any of the usual orders."""
     text = clean(value)

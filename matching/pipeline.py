@@ -48,7 +48,10 @@ class Prepared:
 
 @dataclass
 class Outcome:
-    """Clusters of a run: `record_ids[i]` is in the cluster that `clusters.label[i]` names by its first record."""
+    """Clusters of a run: `record_ids[i]` is in the cluster that `clusters.label[i]` names by its first record.
+
+    `left`, `right`, `weights`: the scored pairs. `exclusive[i]` ≥ 0: the source of record i holds each person once.
+    """
 
     model: Model
     prepared: Prepared
@@ -59,6 +62,7 @@ class Outcome:
     left: npt.NDArray[np.int64]
     right: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
+    exclusive: list[int] | None
 
     @property
     def cluster_ids(self) -> list[str]:
@@ -291,7 +295,7 @@ def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outc
     started = time.perf_counter()
     rows = prepared.profile.rows
     if "bk_0" not in [c[0] for c in con.sql(f"DESCRIBE {RECORDS}").fetchall()]:
-        configure.write_keys(con, model.rules, model.block_cap)
+        configure.write_keys(con, model.rules, model.block_cap, unseen=True)
         train.restore_term_frequencies(con, model.term_frequencies)
     progress("predicting")
     predict.predict(con, predict.linker(con, model.settings), FLOOR)
@@ -308,9 +312,10 @@ def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outc
     clusters = cluster(
         left, right, weight, rows, model.thresholds.auto, model.thresholds.linkage, weigh, exclusive
     )  # fmt: skip
+    _unite_equal(prepared, model, weigh, clusters.label, exclusive)
     prepared.seconds["cluster"] = time.perf_counter() - started
     curve = [thresholds.Point(*p) for p in cast("list[list[float]]", model.report["curve"])]
-    return Outcome(model, prepared, record_ids, sources, clusters, curve, left, right, weight)
+    return Outcome(model, prepared, record_ids, sources, clusters, curve, left, right, weight, exclusive)
 
 
 def _exclusive(
@@ -335,6 +340,23 @@ def _exclusive(
     outside = np.bincount(np.concatenate([code[left[crossing]], code[right[crossing]]]), minlength=len(names))
     once = (within <= FEW_WITHIN * outside) & (outside > 0.05 * sizes)
     return np.where(once[code], code, -1).tolist() if once.any() else None
+
+
+def _unite_equal(
+    prepared: Prepared, model: Model, weigh: "Weigher", label: npt.NDArray[np.int64], exclusive: Sequence[int] | None
+) -> None:
+    """Unite records that are equal in every field and so many that no block held them: none of them has a pair yet."""
+    names = ", ".join(quote(c) for c in model.plan.columns)
+    groups = prepared.con.execute(
+        f"SELECT list(rid ORDER BY rid) FROM {RECORDS} GROUP BY hash({names}) HAVING count(*) > {model.block_cap}"
+    ).fetchall()
+    for (group,) in groups:
+        members = np.asarray(group, dtype=np.int64)
+        if exclusive is not None:
+            members = members[np.asarray(exclusive)[members] < 0]
+        weigh.load(members[:1])
+        if len(members) and weigh(members[0], members[0]) >= model.thresholds.auto:
+            label[members] = label[members].min()
 
 
 class Weigher:
@@ -406,7 +428,7 @@ def compare(before: Model, after: Model) -> dict[str, Any]:
         [f"{name} threshold", getattr(before.thresholds, name), getattr(after.thresholds, name)]
         for name in ("auto", "review", "linkage")
     ]
-    ours, theirs = _level_weights(before), _level_weights(after)
+    ours, theirs = ({f"{name}: {label}": bits for name, label, bits in level_weights(m)} for m in (before, after))
     for key in sorted(ours.keys() | theirs.keys()):
         a, b = ours.get(key, float("nan")), theirs.get(key, float("nan"))
         if not abs(a - b) < 0.5:
@@ -414,12 +436,11 @@ def compare(before: Model, after: Model) -> dict[str, Any]:
     return {"differences": rows}
 
 
-def _level_weights(model: Model) -> dict[str, float]:
-    return {
-        f"{c['output_column_name']}: {lv['label_for_charts']}": float(
-            np.log2(lv["m_probability"] / lv["u_probability"])
-        )
+def level_weights(model: Model) -> list[tuple[str, str, float]]:
+    """(comparison, level, weight in bits) of every level that is not for missing values."""
+    return [
+        (c["output_column_name"], lv["label_for_charts"], float(np.log2(lv["m_probability"] / lv["u_probability"])))
         for c in model.settings["comparisons"]
         for lv in c["comparison_levels"]
         if not lv.get("is_null_level")
-    }
+    ]

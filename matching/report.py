@@ -22,7 +22,7 @@ p{margin:.4rem 0}
 table{border-collapse:collapse;width:100%;font-size:14px;margin:.5rem 0}
 td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600}
-.n{text-align:right;font-variant-numeric:tabular-nums}
+td.n,th.n{text-align:right;width:9rem;font-variant-numeric:tabular-nums}
 .tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1.2rem 0}
 .tile{background:var(--pale);border-radius:8px;padding:.7rem 1rem;min-width:150px}
 .tile b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}
@@ -87,13 +87,17 @@ def _tiles(tiles: Iterable[tuple[str, str]]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    def cell(value: object) -> str:
-        text = _e(value)
-        number = text[:1].isdigit() or (text[:1] in "-−" and text[1:2].isdigit())
-        return f"<td{' class=n' if number else ''}>{text}</td>"
+    """Columns of nothing but numbers are set to the right, with their heads."""
+    texts = [[_e(value) for value in row] for row in rows]
+    right = [bool(texts) and all(row[i][:1] in "-−0123456789" for row in texts) for i in range(len(head))]
 
-    body = "".join(f"<tr>{''.join(cell(v) for v in row)}</tr>" for row in rows)
-    return f"<table><tr>{''.join(f'<th>{_e(h)}</th>' for h in head)}</tr>{body}</table>"
+    def line(tag: str, values: Sequence[str]) -> str:
+        return "<tr>" + "".join(
+            f"<{tag}{' class=n' if is_right else ''}>{value}</{tag}>"
+            for value, is_right in zip(values, right, strict=True)
+        ) + "</tr>"  # fmt: skip
+
+    return f"<table>{line('th', [_e(h) for h in head])}{''.join(line('td', row) for row in texts)}</table>"
 
 
 def _fields(model: Model) -> str:
@@ -188,9 +192,9 @@ def _curve(outcome: Outcome) -> str:
 
     auto, review = outcome.model.thresholds.auto, outcome.model.thresholds.review
     marks = "".join(
-        f"<line x1='{x(w):.1f}' x2='{x(w):.1f}' y1='14' y2='230' stroke='var(--soft)' stroke-dasharray='4 3'/>"
-        f"<text class='soft' x='{x(w) + 4:.1f}' y='{14 + 14 * k}'>{label}</text>"
-        for k, (w, label) in enumerate(((auto, "merged from here"), (max(review, low), "for review from here")))
+        f"<line x1='{x(w):.1f}' x2='{x(w):.1f}' y1='2' y2='230' stroke='var(--soft)' stroke-dasharray='4 3'/>"
+        f"<text class='soft' x='{x(w) + 4:.1f}' y='12'>{label}</text>"
+        for w, label in ((auto, "merged from here"), (max(review, low), "for review from here"))
     )
     grid = "".join(
         f"<line x1='50' x2='990' y1='{230 - v * 210}' y2='{230 - v * 210}' stroke='var(--line)'/>"

@@ -37,6 +37,7 @@ from matching.fields import LinkType
 ALPHA = 60.0  # matches' worth of belief in the prior m
 FEW = 1000.0  # records; below this the belief in the prior m grows
 BETA_GIVEN = 50.0  # pairs' worth of belief in u of levels whose base is the few pairs that already share much
+BELIEF_U_SEEN = 1.0  # pairs at the level that the prior u counts for: a few thousand pairs do not show what is rarer
 LEAST_U = 1 / 30  # of the prior u: a level that no sampled pair shows is rare, not impossible
 MAX_ITERATIONS = 60
 MIN_WEIGHT, MAX_WEIGHT = -12.0, 25.0
@@ -398,7 +399,7 @@ class _Counts:
                     base = float(weight[self.c_base[k][i]].sum()) if weight is not None else 0.0
                     n_at, n_base = max(self.n_level[k][i] - at, 0.0), max(self.n_base[k][i] - base, 0.0)
                     n_at = min(n_at, n_base)
-                    beta = BETA_GIVEN if level.given else comparison.belief_u
+                    beta = BETA_GIVEN if level.given else max(comparison.belief_u, BELIEF_U_SEEN / level.u)
                     u[k][i] = max((n_at + beta * level.u) / (n_base + beta), LEAST_U * level.u)
 
     def support(self, weight: Floats) -> list[list[float]]:

@@ -148,6 +148,40 @@ def test_hostile_values_are_bounded(tmp_path: Path):
     assert len(outcome.record_ids) == 300
 
 
+def test_one_record_is_a_cluster_of_its_own(tmp_path: Path):
+    outcome = pipeline.run([write(tmp_path / "x.csv", NAMES, [["7", "Ann", "Lee", "1970-01-01"]])])
+    assert outcome.cluster_ids == ["7"]
+    assert "1 records stand alone" in report.render(outcome, "x.csv")
+
+
+def test_one_column_is_too_little_to_merge_people_by(tmp_path: Path):
+    rows = [[p.values["last_name"]] for p in people.people(600)]
+    outcome = pipeline.run([write(tmp_path / "x.csv", ["last_name"], rows)])
+    assert outcome.record_ids == [str(i + 1) for i in range(600)]
+    assert len(set(outcome.cluster_ids)) > 400
+    assert report.render(outcome, "x.csv")
+
+
+def test_more_equal_records_than_a_block_holds_are_still_one_person(tmp_path: Path):
+    person = ["Zacharias", "Quillfeather", "1961-11-23", "1 Owl Lane", "Aston", "12345", "0201234567", "z@quill.org"]
+    rows = [[f"q{i}", *person] for i in range(500)]
+    rows += [[p.record_id, *(p.values[name] for name in people.FIELDS)] for p in people.people(3_000)]
+    path = write(tmp_path / "x.csv", ["record_id", *people.FIELDS], rows)
+    trained = pipeline.run([path])
+    for outcome in (trained, pipeline.run([path], model=trained.model)):
+        found = clusters(outcome)
+        assert {found[f"q{i}"] for i in range(500)} == {"q0"}
+        assert sum(label == "q0" for label in found.values()) == 500
+
+
+def test_a_model_keeps_its_cap_on_blocks_that_it_has_not_seen(tmp_path: Path):
+    people.write(tmp_path / "seen.csv", 1_500)
+    model = pipeline.run([tmp_path / "seen.csv"]).model
+    rows = [[f"q{i}", "Ann", "Lee", f"19{i % 90 + 10}-01-01", "", "", "", "", "a@lee.org"] for i in range(6_000)]
+    outcome = pipeline.run([write(tmp_path / "unseen.csv", ["record_id", *people.FIELDS], rows)], model=model)
+    assert len(outcome.weights) < 6_000 * model.block_cap
+
+
 def test_a_block_that_would_explode_is_left_out(tmp_path: Path):
     rows = [[str(i), "Ann", "Lee", ""] for i in range(5_000)]
     rows += [[p.record_id, *(p.values[name] for name in people.FIELDS[:3])] for p in people.people(400)]
