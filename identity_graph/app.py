@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager
 from ipaddress import ip_address
 from itertools import count
+from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 
 import uvicorn
@@ -27,8 +28,12 @@ from identity_graph.api.resolve import Resolve
 from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.rules import Rules
 from identity_graph.services.active_rules import active_rules
+from identity_graph.services.connections import Connections
 from identity_graph.services.lookup import Freshness, Lookup
+from identity_graph.services.match_records import Matching
 from identity_graph.services.profiles import Profiles
+from identity_graph.services.proposals import Proposals
+from identity_graph.services.scoring import Scoring
 from identity_graph.services.submit import Submitter, now
 from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import Credentials, Graph
@@ -49,23 +54,32 @@ class CannotServe(Exception):
 
 
 @contextmanager
-def opened(to: Credentials, wanted: Rules | None = None) -> Generator[Services]:
-    """The use cases on a database, whose schema is brought up to date first."""
+def opened(to: Credentials, wanted: Rules | None = None, models: Path | None = None) -> Generator[Services]:
+    """The use cases on a database, whose schema is brought up to date first.
+
+    ``models`` is the folder of models; without one nothing is matched. Raises :class:`UnusableModel` where the active
+    model is not in it.
+    """
     with closing(Graph.connect(to)) as graph:
         graph.migrate(now())
-        with composed(graph, active_rules(graph, wanted, now())) as services:
+        with composed(graph, active_rules(graph, wanted, now()), models) as services:
             yield services
 
 
 @contextmanager
-def composed(graph: Graph, rules: Rules) -> Generator[Services]:
+def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generator[Services]:
     """The use cases on a graph. Leaving the block writes what still waits."""
+    matching = Matching(graph, rules, models, now) if models else None
+    if matching:
+        matching.active()
     with (
         ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers,
-        closing(Submitter(graph, rules)) as writer,
+        closing(Submitter(graph, rules, matching)) as writer,
     ):
         lookup = Lookup(graph, rules, readers)
-        yield Services(graph, rules, writer, lookup, Profiles(graph, rules, lookup, readers))
+        profiles = Profiles(graph, rules, lookup, readers)
+        proposals, connections = Proposals(graph, rules, now), Connections(graph, profiles)
+        yield Services(graph, rules, writer, lookup, profiles, proposals, connections, Scoring(matching))
 
 
 async def warm_up(services: Services) -> None:

@@ -32,7 +32,7 @@ LATE = {
     "demo": Late("identity_graph.cli_demo:demo", "Load customers of five sources and show what becomes of them."),
     "ingest": Late("identity_graph.cli_ingest:ingest", "Take files into the graph."),
     "verify": Late("identity_graph.cli_ingest:verify", "Compare the profiles with their evidence, all of them."),
-    "match": Late("identity_graph.cli_match:match_app", "Find records of the same person by what they say."),
+    "match": Late("identity_graph.cli_models:match_app", "Find records of the same person by what they say."),
     "rules": Late("identity_graph.cli_rules:rules_app", "Work with rules files."),
     "neo4j": Late("identity_graph.cli_neo4j:neo4j_app", "Look after the embedded database."),
     "doctor": Late("identity_graph.cli_neo4j:doctor", "See what is installed, reachable and writable, with advice."),
@@ -134,7 +134,7 @@ def _services(chosen: "Settings") -> Generator["Services"]:
     from identity_graph.services.rules_file import load_rules
 
     wanted = load_rules(chosen.rules) if chosen.rules else None
-    with database(chosen) as connection, opened(connection, wanted) as services:
+    with database(chosen) as connection, opened(connection, wanted, chosen.models) as services:
         yield services
 
 
@@ -222,6 +222,7 @@ def new(
 #: Errors that a user can do something about, by the module that defines them.
 EXPECTED = {
     "identity_graph.app": "CannotServe",
+    "identity_graph.domain.matches": "UnusableModel",
     "identity_graph.neo4j_runtime": "RuntimeFailure",
     "identity_graph.services.active_rules": "OtherRules",
     "identity_graph.services.rules_file": "RulesFileError",

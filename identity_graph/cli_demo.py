@@ -75,7 +75,7 @@ def _run(settings: Settings, files: list[File], out: Console, leave: bool) -> No
     with database(settings) as connection, closing(Graph.connect(connection)) as graph:
         graph.migrate(now())
         rules = active_rules(graph, wanted, now())
-        with serving(graph, rules, settings.port) as ready:
+        with serving(graph, rules, settings.port, settings.models) as ready:
             placed = (
                 linked(files, sources) if files else shipped(sources, story["many_identifiers"]["joining_observation"])
             )
@@ -84,7 +84,7 @@ def _run(settings: Settings, files: list[File], out: Console, leave: bool) -> No
             if files:
                 tour.look(guide, settings.data_dir)
             else:
-                tour.tell(guide, story)
+                tour.tell(guide, story, settings.models)
             if not leave:
                 with suppress(KeyboardInterrupt):
                     place = escape(showing.near(settings.data_dir))

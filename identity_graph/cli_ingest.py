@@ -29,6 +29,7 @@ from identity_graph.services.ingest import Report, Source, prepare, totals
 from identity_graph.services.ingest import ingest as take
 from identity_graph.services.ingest_fields import BadMapping
 from identity_graph.services.ingest_files import UnreadableFile
+from identity_graph.services.match_records import Matching
 from identity_graph.services.rules_file import load_rules
 from identity_graph.services.submit import now
 from identity_graph.settings import Settings
@@ -195,7 +196,10 @@ class _Run:
         if self.stopped:
             return 0, 0
         with self._opened() as (graph, rules):
-            self._stream(graph, self._prepared(rules))
+            matching = Matching(graph, rules, self.settings.models, now)
+            self._stream(graph, self._prepared(rules), matching)
+            while matching.catch_up():
+                pass
             return totals(graph)
 
     @contextmanager
@@ -252,7 +256,7 @@ class _Run:
                 folder, nodes, relationships, id_type="integer", make_sure=_still_empty, progress=False
             )
 
-    def _stream(self, graph: Graph, sources: list[tuple[Source, Report]]) -> None:
+    def _stream(self, graph: Graph, sources: list[tuple[Source, Report]], matching: Matching) -> None:
         with _bar(self.console, sources) as show:
             before = 0
             for source, report in sources:
@@ -264,7 +268,7 @@ class _Run:
                 if report.finished or report.failure:
                     continue
                 try:
-                    take(graph, source, report, told, self.stopped.__bool__)
+                    take(graph, source, report, told, self.stopped.__bool__, matching)
                 except UnreadableFile as e:
                     report.failure = str(e)
                 except StoreError as e:

@@ -51,3 +51,8 @@ class Settings(BaseSettings):
     """A Neo4j of one's own; the embedded one is then never started."""
     neo4j_user: str = Field(default="neo4j", validation_alias="NEO4J_USER")
     neo4j_password: SecretStr = Field(default=SecretStr(""), validation_alias="NEO4J_PASSWORD")
+
+    @property
+    def models(self) -> Path:
+        """Where the models of this graph are kept, each in a folder that its version names."""
+        return self.data_dir / "models"

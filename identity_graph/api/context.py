@@ -6,8 +6,11 @@ from identity_graph.api.errors import Forbidden
 from identity_graph.api.keys import ApiKey, Scope
 from identity_graph.api.scalars import microseconds
 from identity_graph.domain.rules import Rules
+from identity_graph.services.connections import Connections
 from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.profiles import Profiles
+from identity_graph.services.proposals import Proposals
+from identity_graph.services.scoring import Scoring
 from identity_graph.services.submit import Submitter
 from identity_graph.store.graph import Graph
 
@@ -21,6 +24,9 @@ class Services:
     submitter: Submitter
     lookup: Lookup
     profiles: Profiles
+    proposals: Proposals
+    connections: Connections
+    scoring: Scoring
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,10 @@ class Forbidden(ApiError):
     rendering = Rendering("FORBIDDEN", 403)
 
 
+class NoModel(ApiError):
+    rendering = Rendering("NO_ACTIVE_MODEL", 409)
+
+
 class RequestTimedOut(ApiError):
     rendering = Rendering("TIMED_OUT", 504, 1)
 

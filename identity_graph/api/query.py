@@ -4,6 +4,7 @@ import strawberry
 
 from identity_graph.api.errors import BadInput, UnusableIdentifier
 from identity_graph.api.inputs import IdentifierInput
+from identity_graph.api.matching import MatchQuery
 from identity_graph.api.scalars import moment
 from identity_graph.api.types import (
     AsOf,
@@ -22,7 +23,7 @@ from identity_graph.services.lookup import MAX_IDENTIFIERS, Found, Status
 
 
 @strawberry.type
-class Query:
+class Query(MatchQuery):
     @strawberry.field(
         description="Whose are these identifiers, 1,000 at most? Answered in their order, each with its status."
     )

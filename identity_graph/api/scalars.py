@@ -64,7 +64,7 @@ def raw_json(text: str | bytes) -> JSON:
     return JSON(orjson.Fragment(text))
 
 
-def to_cursor(*key: str | int) -> str:
+def to_cursor(*key: str | float) -> str:
     """An opaque cursor: where a page ends, in the order of its list."""
     return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
 

@@ -1,5 +1,6 @@
 """The types of the schema that reads return. Most fields are plain attributes; what costs a query is a method."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
@@ -200,6 +201,21 @@ class Segment:
     name: str
 
 
+@strawberry.type(description="How one comparison of two records came out, and what that weighs.")
+class ComparisonLevel:
+    comparison: str
+    level: str
+    match_weight: float = strawberry.field(description="In bits: above 0 it speaks for one person, below 0 against it.")
+
+
+@strawberry.type(description="What the model says of two records.")
+class MatchEvidence:
+    model_version: str
+    match_weight: float = strawberry.field(description="log2 of the odds: the prior's weight plus that of each level.")
+    match_probability: float = strawberry.field(description="2^weight / (1 + 2^weight).")
+    levels: list[ComparisonLevel]
+
+
 @strawberry.type(description="An edge of the evidence: a claim that two identifiers belong together.")
 class Link(Node):
     kind: LinkKind
@@ -212,6 +228,7 @@ class Link(Node):
     to: Identifier
     match_weight: float | None = strawberry.field(description="log2 of the Bayes factor, of a matched link.")
     match_probability: float | None = strawberry.field(description="2^weight / (1 + 2^weight), of a matched link.")
+    evidence: MatchEvidence | None = strawberry.field(description="Of a matched link.")
 
     @classmethod
     def of(cls, row: LinkRow) -> "Link":
@@ -227,7 +244,22 @@ class Link(Node):
             to=Identifier.of(row.b),
             match_weight=row.weight,
             match_probability=None if row.weight is None else match_probability(row.weight),
+            evidence=_evidence(row),
         )
+
+
+def _evidence(row: LinkRow) -> MatchEvidence | None:
+    if row.weight is None:
+        return None
+    return MatchEvidence(
+        model_version=row.source,
+        match_weight=row.weight,
+        match_probability=match_probability(row.weight),
+        levels=[
+            ComparisonLevel(comparison=comparison, level=level, match_weight=weight)
+            for comparison, level, weight in orjson.loads(row.levels or "[]")
+        ],
+    )
 
 
 @strawberry.type(description="A link brought it about, by an observation.")
@@ -269,6 +301,7 @@ class Participant:
 class Change(Node):
     kind: ChangeKind
     token: strawberry.Private[str | None] = None
+    known: strawberry.Private[Sequence[tuple[str, str]] | None] = None
 
     async def _row(self, info: Info) -> ChangeRow:
         info.context.require(Scope.READ)
@@ -283,8 +316,8 @@ class Change(Node):
 
     @strawberry.field
     async def participants(self, info: Info) -> list[Participant]:
-        row = await self._row(info)
-        return [Participant(profile_id=strawberry.ID(id), role=ParticipantRole(role)) for id, role in row.participants]
+        told = (await self._row(info)).participants if self.known is None else self.known
+        return [Participant(profile_id=strawberry.ID(id), role=ParticipantRole(role)) for id, role in told]
 
     @strawberry.field
     async def moved_identifiers(self, info: Info) -> list[Identifier]:

@@ -1,11 +1,17 @@
-"""Matching one file of one's own: what names, dates and places say where identifiers say nothing."""
+"""What names, dates and places say where identifiers say nothing: in the graph, and in one file of one's own."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from identity_graph.domain.rules import Rules
+from identity_graph.services import models
+from identity_graph.services.match_records import Matching, known_models
+from identity_graph.services.submit import now
+from identity_graph.store.graph import Graph
 from matching import pipeline, report
 from matching.pipeline import Outcome
 from matching.scorer import Score
@@ -25,6 +31,30 @@ class Example(NamedTuple):
     other: int
     score: Score
     prior: float
+
+
+class Learned(NamedTuple):
+    """A model that matches the graph: how many records it learned from, and the seconds of learning and of matching;
+    both 0 where an earlier run did it."""
+
+    text: str
+    learning: float
+    matching: float
+
+
+def learn(graph: Graph, rules: Rules, folder: Path, progress: Callable[[str], None]) -> Learned:
+    """Train a model on the graph's records and let it match them all, unless one does already.
+
+    Raises :class:`UnusableModel` where they cannot carry one.
+    """
+    active = next((model for model in known_models(graph) if model.active), None)
+    if active:
+        return Learned(active.text, 0, 0)
+    begun = time.monotonic()
+    model = models.train(graph, folder, progress)
+    trained = time.monotonic()
+    models.activate(Matching(graph, rules, folder, now), model.version, lambda what, _: progress(f"{what} records"))
+    return Learned(model.text, trained - begun, time.monotonic() - trained)
 
 
 class Matched(NamedTuple):

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
@@ -22,11 +23,11 @@ Json = dict[str, Any]
 
 
 @contextmanager
-def serving(graph: Graph, rules: Rules, port: int) -> Generator[Callable[[], str]]:
+def serving(graph: Graph, rules: Rules, port: int, models: Path) -> Generator[Callable[[], str]]:
     """Serve this machine for as long as the block lasts, on a free port where the wanted one is taken.
 
-    What is yielded waits until requests are answered and returns the address. It raises what kept the service from
-    starting.
+    Records are matched by the active one of ``models``. What is yielded waits until requests are answered and returns
+    the address. It raises what kept the service from starting.
     """
     try:
         listening = bound(HOST, port)
@@ -46,7 +47,7 @@ def serving(graph: Graph, rules: Rules, port: int) -> Generator[Callable[[], str
         return address(listening)
 
     with closing(listening):
-        server = web_server(create_app((), lambda: composed(graph, rules), settled.set, failed))
+        server = web_server(create_app((), lambda: composed(graph, rules, models), settled.set, failed))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="service")
         thread.start()
         try:
@@ -110,6 +111,20 @@ class Client:
     def lineage(self, profile: Json, first: int) -> Json:
         """The newest changes of a profile, and their total number."""
         return self.ask("MergeLineage", profileId=profile["id"], first=first)["profile"]["lineage"]
+
+    def explained(self, one: Key, other: Key) -> Json:
+        """Why two identifiers are one person's, or why not."""
+        return self.ask("ExplainConnection", **{"from": one._asdict(), "to": other._asdict()})["explainConnection"]
+
+    def proposals(self) -> Iterator[Json]:
+        """What the model proposes, the surest first."""
+        after = None
+        while True:
+            page = self.ask("Proposals", first=50, after=after)["proposals"]
+            yield from (edge["node"] for edge in page["edges"])
+            after = page["pageInfo"]["endCursor"]
+            if not page["pageInfo"]["hasNextPage"]:
+                return
 
     def devices(self, device: Key) -> list[Json]:
         """The other devices of the person behind one, the last seen first."""

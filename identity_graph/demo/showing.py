@@ -18,6 +18,7 @@ from identity_graph.demo.loading import Load, Loaded
 from identity_graph.demo.matched import Example, Matched
 from identity_graph.demo.service import Json, Key
 from identity_graph.domain.evidence import Refusal, RefusalCode
+from identity_graph.domain.paths import match_probability
 from identity_graph.domain.rules import RECORD_NAMESPACE
 
 WIDTH = 100
@@ -314,15 +315,21 @@ def _cluster(example: Example) -> Iterable[RenderableType]:
         lines.add_row(f"[dim]record {n}[/]", *map(escape, row))
     yield lines
     yield ""
-    weights = table(f"records 1 and {example.other + 1}", "compared", number("bits"), "")
+    levels = [(level.comparison, level.level, level.weight) for level in example.score.levels]
+    yield waterfall(f"records 1 and {example.other + 1}", levels, example.score.weight)
+
+
+def waterfall(title: str, levels: Sequence[tuple[str, str, float]], weight: float) -> RenderableType:
+    """How the match weight of two records adds up, in bits: the odds of any two, then each comparison and its level."""
+    weights = table(title, "compared", number("bits"), "")
     for what, level, bits in (
-        ("any two records", "", example.prior),
-        *((level.comparison, level.level, level.weight) for level in example.score.levels if level.weight),
-        ("together", f"probability {example.score.probability:.4f}", example.score.weight),
+        ("any two records", "", weight - sum(bits for _, _, bits in levels)),
+        *(one for one in levels if one[2]),
+        ("together", f"probability {match_probability(weight):.4f}", weight),
     ):
         bar = f"[{'green' if bits >= 0 else 'red'}]{'█' * min(30, round(abs(bits)))}[/]"
         weights.add_row(escape(what), escape(level), f"{bits:+.1f}", bar)
-    yield weights
+    return weights
 
 
 # ---------------------------------------------------------------------------------------------- the end

@@ -10,7 +10,7 @@ from rich.markup import escape
 from identity_graph.app import CannotServe
 from identity_graph.demo import showing
 from identity_graph.demo.loading import Load, glued, observations, withheld
-from identity_graph.demo.matched import match
+from identity_graph.demo.matched import learn, match
 from identity_graph.demo.service import Client, Json, Key
 from identity_graph.demo.showing import Chapters, LinkLine, RefusalLine, called, day, short
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
@@ -63,8 +63,8 @@ class Tour:
 # ---------------------------------------------------------------------------------------------- the shipped story
 
 
-def tell(tour: Tour, story: Json) -> None:
-    """The people and devices that `story.json` names."""
+def tell(tour: Tour, story: Json, models: Path) -> None:
+    """The people and devices that `story.json` names. Models are kept in the folder ``models``."""
     tour.loaded("Five sources of one retailer, loaded into one graph")
     star = story["many_identifiers"]
     account = Key(**star["account"])
@@ -76,6 +76,7 @@ def tell(tour: Tour, story: Json) -> None:
     _family_tablet(tour, Key(**family["device"]), [Key(**user) for user in family["users"]])
     tour.lineage(person, f"How {called(person)}'s profile came to be, newest first")
     _devices(tour, Key(**story["cross_device"]["device"]))
+    _no_shared_identifier(tour, story["same_person_no_shared_identifier"], models)
     _father_and_son(tour, story["father_and_son"])
     tour.invite(person, account)
 
@@ -138,6 +139,43 @@ def _devices(tour: Tour, phone: Key) -> None:
     owner = tour.client.person(phone)
     tour.out.print(f"[bold]{phone}[/] is {called(owner)}'s. Answered in {tour.client.seconds * 1000:.0f} ms.")
     tour.out.print(showing.devices(found))
+
+
+def _no_shared_identifier(tour: Tour, story: Json, models: Path) -> None:
+    """A card and an account that only names, dates and places connect."""
+    tour.chapters.begin("No identifier in common, and still one person? What matching says")
+    with Console(stderr=True).status("learning") as status:
+        model = learn(tour.graph, tour.rules, models, status.update)
+    card, account = (Key(**story[what]) for what in ("crm", "account"))
+    pair = [tour.client.person(key) for key in (card, account)]
+    told = showing.table(*map(showing.brief, ("", "profile", "born", "e-mail", "postcode")))
+    for key, profile in zip((card, account), pair, strict=True):
+        values = (showing.trait(profile, name) or "" for name in ("dob", "email", "postcode"))
+        told.add_row(f"{called(profile)}, {key}", short(profile["id"]), *values)
+    tour.out.print(told)
+    took = f" ({model.learning:.1f} s, then {model.matching:.1f} s to match all)" if model.learning else ""
+    tour.out.print(f"A model that the graph's own records trained{took} compares what they say:\n")
+    proposal = _proposal(tour, {profile["id"] for profile in pair})
+    links = [proposal["link"]] if proposal else tour.client.explained(card, account)["path"]
+    link = next((link for link in links if link["evidence"]), None)
+    if link is None:
+        raise CannotServe(f"the model says nothing of {card} and {account}: start over with new data")
+    evidence = link["evidence"]
+    levels = [(level["comparison"], level["level"], level["matchWeight"]) for level in evidence["levels"]]
+    weight = proposal["matchWeight"] if proposal else evidence["matchWeight"]
+    tour.out.print(showing.waterfall("their records", levels, weight))
+    if proposal:
+        tour.out.print(f"\nToo little to merge by itself: it is [bold yellow]proposed[/], as {proposal['id']}, and a "
+                       "person decides with DecideProposal.")  # fmt: skip
+    else:
+        tour.out.print("\nThat is enough: they are [bold green]one profile[/] now, by a link that tells its evidence.")
+
+
+def _proposal(tour: Tour, profiles: set[str]) -> Json | None:
+    if len(profiles) == 1:
+        return None
+    found = tour.client.proposals()
+    return next((one for one in found if {profile["id"] for profile in one["profiles"]} == profiles), None)
 
 
 def _father_and_son(tour: Tour, story: Json) -> None:

@@ -10,6 +10,10 @@ from identity_graph.domain.evidence import Key, LinkKind, link_id
 PROPOSED, RETRACTED = "PROPOSED", "RETRACTED"
 
 
+class UnusableModel(Exception):
+    """A model cannot be trained, or is not where it should be; the message says what to do."""
+
+
 class ProposalStatus(StrEnum):
     OPEN = "OPEN"
     MERGED = "MERGED"

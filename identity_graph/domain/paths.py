@@ -37,3 +37,31 @@ def confidence(links: Iterable[tuple[Key, Key, float | None]], start: Key) -> di
             if other not in found:
                 heapq.heappush(heap, (max(negated, -strength), other))
     return found
+
+
+def strongest_path(links: Iterable[tuple[str, Key, Key, float | None]], start: Key, end: Key) -> list[str]:
+    """The ids of the links of the strongest path, in order from ``start``; of several the shortest. [] without one.
+
+    ``links`` are an id, two ends and the match weight, None for one that is certain.
+    """
+    known = list(links)
+    weakest = confidence([(a, b, weight) for _, a, b, weight in known], start).get(end)
+    if weakest is None:
+        return []
+    neighbours: dict[Key, list[tuple[Key, str]]] = defaultdict(list)
+    for id, a, b, weight in sorted(known, key=lambda link: link[0]):
+        if weight is None or match_probability(weight) >= weakest:
+            neighbours[a].append((b, id))
+            neighbours[b].append((a, id))
+    came: dict[Key, tuple[Key, str]] = {}
+    reached = [start]
+    for key in reached:
+        for other, id in neighbours[key]:
+            if other not in came and other != start:
+                came[other] = key, id
+                reached.append(other)
+    path: list[str] = []
+    while end != start:
+        end, id = came[end]
+        path.append(id)
+    return path[::-1]

@@ -1,0 +1,1 @@
+"""The only door to the matching library: graph records in, models and match evidence out."""

@@ -23,6 +23,7 @@ from identity_graph.services.ingest_batches import Batch, Task, remark
 from identity_graph.services.ingest_fields import BadMapping, Columns, Sample, read_mapping, recognise
 from identity_graph.services.ingest_files import Place, Row, open_rows
 from identity_graph.services.ingest_worker import reading
+from identity_graph.services.match_records import Matching
 from identity_graph.services.observe import Answer
 from identity_graph.services.submit import now, write_batch
 from identity_graph.store.errors import StoreError, TimedOut
@@ -195,21 +196,27 @@ class Tally:
 
 
 def ingest(
-    graph: Graph, source: Source, report: Report, told: Callable[[int], None], stopped: Callable[[], bool]
+    graph: Graph,
+    source: Source,
+    report: Report,
+    told: Callable[[int], None],
+    stopped: Callable[[], bool],
+    matching: Matching | None = None,
 ) -> None:
     """Take one file. After each transaction the report is brought up to date, and ``told`` gets the bytes done.
 
-    ``stopped`` is asked likewise; a file that was stopped is not ``finished``. Raises :class:`UnreadableFile`, and
-    :class:`StoreError` where the database stays away or refuses; what was taken by then stays taken.
+    ``stopped`` is asked likewise; a file that was stopped is not ``finished``. Where ``matching`` has an active model,
+    records are matched as they are taken. Raises :class:`UnreadableFile`, and :class:`StoreError` where the database
+    stays away or refuses; what was taken by then stays taken.
     """
-    _Taking(graph, source, report).run(told, stopped)
+    _Taking(graph, source, report, matching).run(told, stopped)
 
 
 class _Taking:
     """One file on its way into the graph."""
 
-    def __init__(self, graph: Graph, source: Source, report: Report) -> None:
-        self.graph, self.source, self.rules = graph, source, source.task.rules
+    def __init__(self, graph: Graph, source: Source, report: Report, matching: Matching | None) -> None:
+        self.graph, self.source, self.rules, self.matching = graph, source, source.task.rules, matching
         self.tally = Tally(source, report)
         self.together = 1
 
@@ -257,7 +264,7 @@ class _Taking:
         if not observations:
             return []
         try:
-            return _patiently(lambda: write_batch(self.graph, observations, self.rules)[0])
+            return _patiently(lambda: write_batch(self.graph, observations, self.rules, matching=self.matching)[0])
         except TimedOut:
             if len(observations) == 1:
                 raise

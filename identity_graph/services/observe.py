@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -36,6 +37,7 @@ from identity_graph.domain.decision import (
     Plan,
     ProfileRef,
     RefusedLink,
+    Stated,
     StoredLink,
     Survey,
     decide,
@@ -58,6 +60,23 @@ Clock = Callable[[], int]
 Row = list[Any]
 #: Each time more of what is read is held already; a component that grows faster than this is left to its writer.
 READS = 4
+#: Why a record waits for its matching: it was written, or another model is being activated.
+UNMATCHED, ACTIVATING = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why profiles change: a link, or a person who gives a reason."""
+
+    kind: str = "LINK"
+    actor: str | None = None
+    reason: str | None = None
+
+
+BY_LINK = Cause()
+
+#: Rows for `record/prepare` of records that the batch wrote, by key, and the version of the model that reads them.
+Prepare = Callable[[Mapping[str, Observation]], tuple[str, list[Row]]]
 
 
 def new_id() -> str:
@@ -65,7 +84,9 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def observe(tx: Transaction, batch: Sequence[Observation], rules: Rules, clock: Clock) -> list[Answer]:
+def observe(
+    tx: Transaction, batch: Sequence[Observation], rules: Rules, clock: Clock, prepare: Prepare | None = None
+) -> list[Answer]:
     """Take a batch of observations; the answers in order.
 
     Where another writer was faster it is read again, with the locks taken so far, so that the next one cannot be.
@@ -74,13 +95,43 @@ def observe(tx: Transaction, batch: Sequence[Observation], rules: Rules, clock: 
     for _ in range(READS):
         with suppress(StaleRead):
             picture = Picture.read(tx, batch)
-            taken = _Taking(tx, picture, rules, clock).take(list(picture.fresh.values())) if picture.fresh else []
+            fresh = list(picture.fresh.values())
+            taken = _Taking(tx, picture, rules, clock, prepare).take(fresh) if fresh else []
             return picture.answers_to(batch, taken)
     raise StaleRead("the same profiles kept changing between reading and locking")
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was decided of statements: the verdicts, the elements of identifiers and profiles, and the moment."""
+
+    plan: Plan
+    element: dict[str, str]
+    at: int
+
+
+def state(
+    tx: Transaction, stated: Stated, rules: Rules, clock: Clock, still_so: Callable[[], bool], cause: Cause = BY_LINK
+) -> Written | None:
+    """Write what the model or a person states of known identifiers, except the stated links themselves.
+
+    ``still_so`` is asked when everything is held; if it says no, nothing is written and the answer is None.
+    Raises :class:`StaleRead` as :func:`observe` does.
+    """
+    for _ in range(READS):
+        with suppress(StaleRead):
+            picture = Picture.of(tx, stated.keys)
+            return _Taking(tx, picture, rules, clock, cause=cause).state(stated, still_so)
+    raise StaleRead("the same profiles kept changing between reading and locking")
+
+
 def observe_in_halves(
-    graph: Graph, batch: Sequence[Observation], rules: Rules, clock: Clock, again: Callable[[list[Observation]], Taken]
+    graph: Graph,
+    batch: Sequence[Observation],
+    rules: Rules,
+    clock: Clock,
+    again: Callable[[list[Observation]], Taken],
+    prepare: Prepare | None = None,
 ) -> Taken:
     """The same by two transactions at once; also a consistency token.
 
@@ -91,7 +142,7 @@ def observe_in_halves(
 
     def write(half: list[Observation]) -> Taken:
         try:
-            return graph.write(lambda tx: _Taking(tx, picture, rules, clock).take(half), retry_stale=False)
+            return graph.write(lambda tx: _Taking(tx, picture, rules, clock, prepare).take(half), retry_stale=False)
         except (Conflict, Refused):
             return again(half)
 
@@ -142,8 +193,16 @@ class Picture:
         picture = cls()
         picture._read_observations(tx, batch)
         if picture.fresh:
-            picture._read_identifiers(tx)
+            picture._read_identifiers(tx, {i.key for o in picture.fresh.values() for i in o.identifiers})
             picture._read_neighbours(tx)
+        return picture
+
+    @classmethod
+    def of(cls, tx: Transaction, keys: Iterable[Key]) -> "Picture":
+        """What is known of identifiers, without any observation."""
+        picture = cls()
+        picture._read_identifiers(tx, keys)
+        picture._read_neighbours(tx)
         return picture
 
     def _read_observations(self, tx: Transaction, batch: Sequence[Observation]) -> None:
@@ -155,9 +214,8 @@ class Picture:
                 digest, result = stored[o.id]
                 self.stored[o.id] = digest, _unpack(o.id, result)
 
-    def _read_identifiers(self, tx: Transaction) -> None:
-        keys = sorted({i.key for o in self.fresh.values() for i in o.identifiers})
-        for row in tx.one("identifier/find", keys=keys):
+    def _read_identifiers(self, tx: Transaction, keys: Iterable[Key]) -> None:
+        for row in tx.one("identifier/find", keys=sorted(keys)):
             self.element[row[0]] = row[1]
             self.identifiers[row[0]] = _known_identifier(row[2], row[3], row[5])
             if row[5] is not None:
@@ -233,8 +291,17 @@ class Picture:
 class _Taking:
     """Observations on their way through one transaction. The picture is shared and only read."""
 
-    def __init__(self, tx: Transaction, picture: Picture, rules: Rules, clock: Clock) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        picture: Picture,
+        rules: Rules,
+        clock: Clock,
+        prepare: Prepare | None = None,
+        cause: Cause = BY_LINK,
+    ) -> None:
         self.tx, self.picture, self.rules, self.clock = tx, picture, rules, clock
+        self.prepare, self.cause = prepare, cause
         self.element = dict(picture.element)
         self.link_element: dict[str, str] = {}
 
@@ -255,6 +322,22 @@ class _Taking:
         answers = outcomes(batch, seen, plan, shared)
         self._write(batch, seen, plan, answers)
         return list(answers)
+
+    def state(self, stated: Stated, still_so: Callable[[], bool]) -> Written | None:
+        picture = self.picture
+        seen = survey((), picture.identifiers, picture.profiles, self.rules, stated)
+        again = picture.component_of(seen.read)
+        self._lock({*seen.lock, *again}, list(seen.home))
+        if not still_so():
+            return None
+        self.at = self.clock()
+        component = self._component(again)
+        component.cannot_links += stated.apart
+        plan = decide(seen, picture.profiles, component, self.rules, new_id)
+        self._write_profiles(plan)
+        self._write_verdicts(plan)
+        self._write_moves(plan)
+        return Written(plan, self.element, self.at)
 
     def _component(self, profiles: list[str]) -> Component:
         """Everything about these profiles, which the transaction holds."""
@@ -359,17 +442,20 @@ class _Taking:
             if element:
                 old.append([element, c.first_seen, c.last_seen, c.count])
                 continue
-            seen_when = [c.first_seen, c.last_seen, c.count, *_verdict(plan.refused.get(c.id))]
+            seen_when = [c.first_seen, c.last_seen, c.count, *verdict(plan.refused.get(c.id))]
             new.append([self.element[c.a], self.element[c.b], c.id, "OBSERVED", c.source, *seen_when])
         if new:
             self.tx.do("link/create", rows=new)
         if old:
             self.tx.do("link/touch", rows=old)
-        if plan.judged:
-            self.tx.do("link/judge", rows=[[self.link_element[id], *_verdict(r)] for id, r in plan.judged])
+        self._write_verdicts(plan)
         crowded = [self.element[key] for key, s in sightings.items() if s.newly_shared and not s.new]
         if crowded:
             self.tx.do("link/name_shared", elements=crowded)
+
+    def _write_verdicts(self, plan: Plan) -> None:
+        if plan.judged:
+            self.tx.do("link/judge", rows=[[self.link_element[id], *verdict(r)] for id, r in plan.judged])
 
     def _write_moves(self, plan: Plan) -> None:
         moved: dict[str, list[Key]] = {}
@@ -388,7 +474,8 @@ class _Taking:
                 keys = list(c.moved) or sorted(moved.get(self.element[c.participants[-1][0]], ()))
                 roles = [[self.element[id], role] for id, role in c.participants]
                 changes.append([c.id, c.kind, c.link, c.observation, keys, roles])
-            self.tx.do("change/create", rows=changes, at=self.at)
+            by = self.cause
+            self.tx.do("change/create", rows=changes, at=self.at, cause=by.kind, actor=by.actor, reason=by.reason)
 
     def _write_records(self, batch: list[Observation]) -> None:
         newest: dict[str, tuple[tuple[int, str], Observation]] = {}
@@ -412,9 +499,13 @@ class _Taking:
                 if o.anchor
             ]
             self.tx.do("record/upsert", rows=rows)
+            if self.prepare:
+                model, prepared = self.prepare({key: o for key, (_, o) in newest.items() if o.anchor})
+                self.tx.do("record/prepare", rows=prepared, model=model, unmatched=UNMATCHED)
 
 
-def _verdict(refusal: Refusal | None) -> Row:
+def verdict(refusal: Refusal | None) -> Row:
+    """State, reason and parties of a link, as they are stored."""
     return [REFUSED, refusal.code.value, list(refusal.parties)] if refusal else ["ACTIVE", None, None]
 
 

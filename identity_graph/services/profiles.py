@@ -68,7 +68,10 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class LinkRow:
-    """A link as stored; ``reason`` is a refusal code where its state is REFUSED."""
+    """A link as stored; ``reason`` is a refusal code where its state is REFUSED.
+
+    A matched link also has the ``levels`` of its comparisons as JSON; its source is the version of its model.
+    """
 
     id: str
     a: str
@@ -81,6 +84,9 @@ class LinkRow:
     count: int
     weight: float | None
     reason: str | None
+    parties: list[str] | None = None
+    probability: float | None = None
+    levels: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """Group commit: concurrent requests are written together, each answered after the commit.
 
 One thread writes. While a transaction is under way new requests gather, and the next transaction takes them all, so one
-client alone never waits and many clients share the cost of a commit.
+client alone never waits and many clients share the cost of a commit. Where a model is active, what was written is
+matched before its callers are answered; what that misses is matched when there is nothing else to do.
 """
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -13,15 +15,21 @@ from dataclasses import dataclass
 
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import Rejection
+from identity_graph.domain.matches import UnusableModel
 from identity_graph.domain.rules import Rules
-from identity_graph.services.observe import Answer, Taken, observe, observe_in_halves
-from identity_graph.store.errors import Refused
+from identity_graph.services.match_records import Matching
+from identity_graph.services.observe import Answer, Prepare, Taken, observe, observe_in_halves
+from identity_graph.store.errors import Refused, StoreError
 from identity_graph.store.graph import Graph, join_tokens
+
+logger = logging.getLogger("identity_graph.submit")
 
 #: Observations of one transaction. Throughput is flat from 500 on; a larger batch only makes its requests wait.
 MAX_BATCH = 1000
 #: From here on a batch is written by two transactions at once; below, the second costs more than it gives.
 WORTH_HALVING = 400
+#: Seconds without a request after which records are looked for that were never matched.
+IDLE = 5.0
 
 
 class Overloaded(Exception):
@@ -40,31 +48,49 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def write_batch(graph: Graph, batch: Sequence[Observation], rules: Rules, *, dry_run: bool = False) -> Taken:
-    """Write a batch; one observation that cannot be stored fails alone."""
+def write_batch(
+    graph: Graph,
+    batch: Sequence[Observation],
+    rules: Rules,
+    *,
+    dry_run: bool = False,
+    matching: Matching | None = None,
+) -> Taken:
+    """Write a batch, then match its records; one observation that cannot be stored fails alone.
+
+    A dry run does not match. Raises :class:`UnusableModel` where the active model is not here.
+    """
+    model = matching.active() if matching else None
+    prepare = matching.preparing(model) if matching and model else None
     if len(batch) >= WORTH_HALVING and not dry_run:
-        return observe_in_halves(graph, batch, rules, now, lambda half: _write(graph, half, rules))
-    return _write(graph, batch, rules, dry_run=dry_run)
+        taken = observe_in_halves(graph, batch, rules, now, lambda half: _write(graph, half, rules, prepare), prepare)
+    else:
+        taken = _write(graph, batch, rules, prepare, dry_run=dry_run)
+    if not (matching and model) or dry_run:
+        return taken
+    return taken[0], join_tokens((taken[1], matching.after(batch)))
 
 
-def _write(graph: Graph, batch: Sequence[Observation], rules: Rules, *, dry_run: bool = False) -> Taken:
+def _write(
+    graph: Graph, batch: Sequence[Observation], rules: Rules, prepare: Prepare | None, *, dry_run: bool = False
+) -> Taken:
     """One transaction; on a refusal bisect the batch."""
     try:
-        return graph.write(lambda tx: observe(tx, batch, rules, now), dry_run=dry_run)
+        return graph.write(lambda tx: observe(tx, batch, rules, now, prepare), dry_run=dry_run)
     except Refused as e:
         if len(batch) == 1:
             return [Rejection(batch[0].id, "NOT_STORABLE", str(e), ())], ""
         middle = len(batch) // 2
-        halves = [_write(graph, half, rules, dry_run=dry_run) for half in (batch[:middle], batch[middle:])]
+        halves = [_write(graph, half, rules, prepare, dry_run=dry_run) for half in (batch[:middle], batch[middle:])]
         return [answer for answers, _ in halves for answer in answers], join_tokens(token for _, token in halves)
 
 
 class Submitter:
     """Takes observations from any number of concurrent callers."""
 
-    def __init__(self, graph: Graph, rules: Rules, *, waiting: int = 20_000) -> None:
+    def __init__(self, graph: Graph, rules: Rules, matching: Matching | None = None, *, waiting: int = 20_000) -> None:
         """``waiting`` bounds the observations that may wait: about four seconds of writing."""
-        self._graph, self._rules, self._most_waiting = graph, rules, waiting
+        self._graph, self._rules, self._matching, self._most_waiting = graph, rules, matching, waiting
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._waiting = 0
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -101,7 +127,7 @@ class Submitter:
 
     def _run(self) -> None:
         carried: _Request | None = None
-        while request := carried or self._queue.get():
+        while request := carried or self._next():
             requests, size = [request], len(request.items)
             carried = None
             while size < MAX_BATCH and not self._queue.empty():
@@ -116,9 +142,27 @@ class Submitter:
                 size += len(more.items)
             self._write(requests)
 
-    def _write(self, requests: list[_Request]) -> None:
+    def _next(self) -> _Request | None:
+        """The next request. While there is none, what was never matched is."""
+        more = self._matching is not None
+        while self._matching:
+            try:
+                return self._queue.get(timeout=1e-3 if more else IDLE)
+            except queue.Empty:
+                more = self._catch_up(self._matching)
+        return self._queue.get()
+
+    def _catch_up(self, matching: Matching) -> bool:
         try:
-            answers, token = write_batch(self._graph, [o for r in requests for o in r.items], self._rules)
+            return matching.catch_up()
+        except (StoreError, UnusableModel) as e:
+            logger.warning("nothing is matched for now: %s", e)
+            return False
+
+    def _write(self, requests: list[_Request]) -> None:
+        batch = [o for r in requests for o in r.items]
+        try:
+            answers, token = write_batch(self._graph, batch, self._rules, matching=self._matching)
         except Exception as e:
             # A defect too: its callers, and all that come later, would else wait for ever.
             for request in requests:

@@ -6,7 +6,10 @@ from live import OPERATIONS, ROOT, Cypher, Service, an, an_email, seen
 
 from identity_graph.api.schema import core_schema, sdl
 
-SERVED = {"SubmitLinks", "Resolve", "Customer360", "ProfileById", "CrossDevice", "MergeLineage"}
+SERVED = {
+    *("SubmitLinks", "Resolve", "Customer360", "ProfileById", "CrossDevice", "MergeLineage"),
+    *("Proposals", "DecideProposal", "ExplainConnection"),
+}
 
 
 def test_the_snapshot_is_the_schema() -> None:

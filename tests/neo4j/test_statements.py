@@ -22,6 +22,7 @@ SCANS = {
     "ingest/totals": "counts once a command",
     "link/refusals": "counts all refused links, for a report",
     "migration/list": "there is one node a migration",
+    **{f"model/{verb}": "there are a few models" for verb in ("activate", "active", "list")},
     "profile/richest": "looks once for somebody to show",
     "rules/activate": "there is one node a version of the rules",
     "rules/active": "there is one node a version of the rules",

@@ -8,5 +8,6 @@ UNWIND $ids AS id
 MATCH (a:Identifier)-[l:LINK {id: id}]->(b:Identifier)
 USING INDEX SEEK l:LINK(id)
 RETURN collect([
-  l.id, a.key, b.key, l.kind, l.source, l.state, l.first_seen, l.last_seen, l.count, l.weight, l.reason
+  l.id, a.key, b.key, l.kind, l.source, l.state, l.first_seen, l.last_seen, l.count, l.weight, l.reason, l.parties,
+  l.probability, l.levels
 ]) AS found

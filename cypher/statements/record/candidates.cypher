@@ -1,0 +1,54 @@
+// name: record/candidates
+// summary: Records as a model reads them, and those that share a value of a blocking rule with them. A value that as many as `most` share says nothing: only their number is told. Each with the identifier that holds it.
+// params: keys: List<String>, model: String, most: Integer
+// returns: found: List<List<Any>>
+// access: read
+// index: record_key, record_block_1, record_block_2, record_block_3, record_block_4, record_block_5, record_block_6, record_block_7, record_block_8, record_block_9, record_block_10, record_block_11, record_block_12, record_block_13, record_block_14, record_block_15, record_block_16
+UNWIND $keys AS key
+MATCH (r:Record {key: key}) WHERE r.model = $model
+CALL (r) {
+  MATCH (c:Record {block_1: r.block_1}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_2: r.block_2}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_3: r.block_3}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_4: r.block_4}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_5: r.block_5}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_6: r.block_6}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_7: r.block_7}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_8: r.block_8}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_9: r.block_9}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_10: r.block_10}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_11: r.block_11}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_12: r.block_12}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_13: r.block_13}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_14: r.block_14}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_15: r.block_15}) WITH c LIMIT $most RETURN collect(c) AS found
+  UNION ALL
+  MATCH (c:Record {block_16: r.block_16}) WITH c LIMIT $most RETURN collect(c) AS found
+}
+WITH r, collect(found) AS blocks
+CALL (r, blocks) {
+  UNWIND [block IN blocks WHERE size(block) < $most] AS block
+  UNWIND block AS c
+  WITH DISTINCT c, r WHERE c <> r
+  RETURN collect([
+    c.key, c.digest, c.fields, CASE WHEN c.record_id IS NULL THEN substring(c.key, size(c.source) + 1) ELSE 'record:' + c.key END
+  ]) AS candidates
+}
+RETURN collect([
+  r.key, r.digest, r.fields, CASE WHEN r.record_id IS NULL THEN substring(r.key, size(r.source) + 1) ELSE 'record:' + r.key END,
+  size([block IN blocks WHERE size(block) >= $most]), candidates
+]) AS found

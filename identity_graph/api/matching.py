@@ -1,0 +1,280 @@
+"""Matching as clients see it: proposals and what becomes of them, why two identifiers are connected, and the model."""
+
+import asyncio
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+
+from identity_graph.api.errors import BadInput, NoModel, UnusableIdentifier
+from identity_graph.api.inputs import IdentifierInput
+from identity_graph.api.limits import LENGTH
+from identity_graph.api.scalars import DateTime, from_cursor, moment, to_cursor
+from identity_graph.api.types import (
+    After,
+    Change,
+    ChangeKind,
+    ComparisonLevel,
+    Connection,
+    First,
+    Info,
+    Link,
+    MatchEvidence,
+    Profile,
+    page_size,
+)
+from identity_graph.domain import matches as domain
+from identity_graph.domain.evidence import Refusal, RefusalCode
+from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.matches import ProposalStatus
+from identity_graph.services import proposals as service
+from identity_graph.services.lookup import Found, Freshness, Status
+
+MAX_REASON = 1_000
+#: A model has so many levels; two profiles are kept apart by little.
+MANY, FEW = {LENGTH: 60}, {LENGTH: 2}
+
+strawberry.enum(ProposalStatus, description="A proposal waits for a decision, or what was decided.")
+
+
+@strawberry.enum(description="What a person says of a proposal.")
+class ProposalDecision(Enum):
+    MERGE = "MERGE"
+    KEEP_APART = "KEEP_APART"
+
+
+@strawberry.type(description="Why a link does not conduct, or would not.")
+class Obstacle:
+    code: RefusalCode
+    message: str
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> "Obstacle":
+        return cls(code=refusal.code, message=refusal.message)
+
+
+@strawberry.type(description="A merge that the model suggests and a person may decide.")
+class Proposal:
+    id: strawberry.ID
+    status: ProposalStatus
+    profiles: list[Profile] = strawberry.field(
+        description="Whose identifiers the link joins; one where they are one person's by now.", metadata=FEW
+    )
+    blocked_by: Obstacle | None = strawberry.field(description="The guard rail that a merge would break.")
+    fresh: strawberry.Private[Freshness]
+
+    @classmethod
+    def of(cls, found: service.Proposal, fresh: Freshness) -> "Proposal":
+        return cls(
+            id=strawberry.ID(found.id),
+            status=found.status,
+            profiles=[Profile(id=strawberry.ID(id), fresh=fresh) for id in found.profiles],
+            blocked_by=Obstacle.of(found.blocked_by) if found.blocked_by else None,
+            fresh=fresh,
+        )
+
+    @strawberry.field(description="The matched link, with the evidence.")
+    async def link(self, info: Info) -> Link:
+        row = await info.context.services.profiles.link(self.id, self.fresh)
+        if row is None:
+            raise BadInput(f"there is no link {self.id} any more")
+        return Link.of(row)
+
+    @strawberry.field(description="In bits, see the link's evidence.")
+    async def match_weight(self, info: Info) -> float:
+        return (await self.link(info)).match_weight or 0.0
+
+    @strawberry.field
+    async def match_probability(self, info: Info) -> float:
+        return (await self.link(info)).match_probability or 0.0
+
+
+@strawberry.type(description="A refused link between two people, or a person's word that they are two.")
+class ConnectionObstacle(Obstacle):
+    link: Link | None = strawberry.field(description="Null for a person's word, or where an identifier joins nobody.")
+
+
+@strawberry.type(description="Why two identifiers are one person's, or why not.")
+class ConnectionExplanation:
+    connected: bool
+    path: list[Link] = strawberry.field(description="The strongest path, from the first to the second; of several the "
+                                                    "shortest.")  # fmt: skip
+    refused: list[ConnectionObstacle] = strawberry.field(
+        description="What keeps them apart; empty where no evidence joins them."
+    )
+
+
+@strawberry.type(description="From which match weight on, in bits, records are joined, or proposed to be.")
+class MatchThresholds:
+    automatic: float
+    review: float
+
+
+@strawberry.type(description="The model that matches now.")
+class MatchModel:
+    version: strawberry.ID
+    trained_at: DateTime
+    activated_at: DateTime
+    thresholds: MatchThresholds
+    expectation: str = strawberry.field(description="How many of its merges are expected to be right, in a sentence.")
+    prior_weight: float = strawberry.field(description="log2 of the odds of two random records, in bits.")
+    weights: list[ComparisonLevel] = strawberry.field(
+        description="Every level of every comparison, before term frequencies.", metadata=MANY
+    )
+
+
+@strawberry.input(description="A record by the source's own id.")
+class RecordInput:
+    source: str
+    record_id: strawberry.ID
+
+
+@strawberry.input
+class DecideProposalInput:
+    proposal_id: strawberry.ID
+    decision: ProposalDecision
+    reason: str = strawberry.field(description="Kept in the lineage, with the name of the API key.")
+    dry_run: bool = strawberry.field(default=False, description="Say what would happen, and write nothing.")
+
+
+@strawberry.type(description="The decision was taken.")
+class ProposalDecided:
+    proposal: Proposal
+    changes: list[Change] = strawberry.field(metadata=FEW)
+
+
+@strawberry.type(description="The decision cannot be taken; `code` is that of a refused link, `UNKNOWN_PROPOSAL` or "
+                             "`ALREADY_DECIDED`.")  # fmt: skip
+class DecisionRefused:
+    code: str
+    message: str
+
+
+DecideProposalOutcome = Annotated[ProposalDecided | DecisionRefused, strawberry.union("DecideProposalOutcome")]
+
+
+@strawberry.type
+class DecideProposalPayload:
+    consistency_token: str
+    outcome: DecideProposalOutcome
+
+
+@strawberry.type
+class MatchQuery:
+    @strawberry.field(description="What the model proposes, the surest first.")
+    async def proposals(
+        self,
+        info: Info,
+        status: ProposalStatus = ProposalStatus.OPEN,
+        first: First = 20,
+        after: After = None,
+    ) -> Connection[Proposal]:
+        fresh, services = info.context.fresh(), info.context.services
+        key = None if after is None else from_cursor(after, float, str)
+        page = await asyncio.to_thread(services.proposals.page, status, page_size(first), key, fresh)
+        found, more, total = page
+        nodes = [Proposal.of(one, fresh) for one in found]
+        return Connection.of(nodes, [to_cursor(one.weight, one.id) for one in found], more, total)
+
+    @strawberry.field(description="Why are these two one person's, or why not?")
+    async def explain_connection(
+        self,
+        info: Info,
+        from_: Annotated[IdentifierInput, strawberry.argument(name="from")],
+        to: IdentifierInput,
+    ) -> ConnectionExplanation:
+        services, fresh = info.context.services, info.context.fresh()
+        asked = [(from_.namespace, from_.value), (to.namespace, to.value)]
+        one, other = await services.lookup.resolve(asked, fresh)
+        for found, argument in ((one, "from"), (other, "to")):
+            _usable(found, argument)
+        explained = await services.connections.explain(one, other, fresh)
+        return ConnectionExplanation(
+            connected=explained.connected,
+            path=[Link.of(row) for row in explained.path],
+            refused=[
+                ConnectionObstacle(
+                    code=one.refusal.code, message=one.refusal.message, link=Link.of(one.link) if one.link else None
+                )
+                for one in explained.obstacles
+            ],
+        )
+
+    @strawberry.field(description="The model that matches now; null where none does.")
+    async def match_model(self, info: Info) -> MatchModel | None:
+        found = await asyncio.to_thread(info.context.services.scoring.model)
+        if found is None:
+            return None
+        known, model = found
+        return MatchModel(
+            version=strawberry.ID(known.version),
+            trained_at=moment(known.trained_at),
+            activated_at=moment(known.activated_at or known.trained_at),
+            thresholds=MatchThresholds(automatic=model.auto, review=model.review),
+            expectation=model.words,
+            prior_weight=model.prior,
+            weights=_levels(model.weights),
+        )
+
+    @strawberry.field(description="What the model that matches now says of two records, whether they were compared or "
+                                  "not; null where there is no such record.")  # fmt: skip
+    async def score_records(self, info: Info, a: RecordInput, b: RecordInput) -> MatchEvidence | None:
+        pair = [f"{record.source}/{record.record_id}" for record in (a, b)]
+        fresh = info.context.fresh()
+        scoring = info.context.services.scoring
+        if await asyncio.to_thread(scoring.model) is None:
+            raise NoModel("no model is active; train one and activate it with `identity-graph match`")
+        evidence = await asyncio.to_thread(scoring.score, pair[0], pair[1], fresh.token)
+        return _evidence(evidence) if evidence else None
+
+
+@strawberry.type
+class MatchMutation:
+    @strawberry.mutation(description="Merge two people whom the model proposes, or keep them apart for good.")
+    async def decide_proposal(self, info: Info, input: DecideProposalInput) -> DecideProposalPayload:
+        reason = input.reason.strip()
+        if not 1 <= len(reason) <= MAX_REASON:
+            raise BadInput(f"reason has 1 to {MAX_REASON} characters")
+        status = ProposalStatus.MERGED if input.decision is ProposalDecision.MERGE else ProposalStatus.KEPT_APART
+        services, actor = info.context.services, info.context.caller.name
+        try:
+            decided, token = await asyncio.to_thread(
+                services.proposals.decide, input.proposal_id, status, actor, reason, dry_run=input.dry_run
+            )
+        except service.NotDecided as e:
+            return DecideProposalPayload(consistency_token="", outcome=DecisionRefused(code=e.code, message=str(e)))
+        fresh = Freshness(token=token or None)
+        ends = await services.lookup.resolve([split_key(key) for key in decided.ends], fresh)
+        holders = dict.fromkeys(found.holder for found in ends if found.holder)
+        proposal = Proposal(
+            id=input.proposal_id,
+            status=decided.status,
+            profiles=[Profile(id=strawberry.ID(id), fresh=fresh) for id in holders],
+            blocked_by=None,
+            fresh=fresh,
+        )
+        changes = [
+            Change(id=strawberry.ID(c.id), kind=ChangeKind(c.kind), token=token or None, known=c.participants)
+            for c in decided.changes
+        ]
+        return DecideProposalPayload(
+            consistency_token=token, outcome=ProposalDecided(proposal=proposal, changes=changes)
+        )
+
+
+def _levels(levels: tuple[domain.Level, ...]) -> list[ComparisonLevel]:
+    return [ComparisonLevel(comparison=lv.comparison, level=lv.level, match_weight=lv.weight) for lv in levels]
+
+
+def _evidence(found: domain.MatchEvidence) -> MatchEvidence:
+    return MatchEvidence(
+        model_version=found.version,
+        match_weight=found.weight,
+        match_probability=found.probability,
+        levels=_levels(found.levels),
+    )
+
+
+def _usable(found: Found, argument: str) -> None:
+    if found.status is Status.INVALID:
+        raise UnusableIdentifier(f"{argument}.{found.reason}")

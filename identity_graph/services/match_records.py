@@ -1,0 +1,275 @@
+"""Matching in the service: each record that was written is compared with those that share a blocking value with it.
+
+It is a second step. The transaction that writes a record also writes its blocking values and marks it as unmatched;
+after the commit another transaction compares it, writes what changed of its matched links by the write protocol, and
+takes the mark away. So of two records that are written at once, whoever commits last sees the other, and what a crash
+leaves between both steps is still marked.
+
+A pair's link rests on two rows. Both records are held when it is written, and where one changed meanwhile the
+comparison is done again. Without an active model nothing is compared or written.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.matches import (
+    PROPOSED,
+    Anchored,
+    Match,
+    ProposalStatus,
+    StoredMatch,
+    differences,
+    match,
+)
+from identity_graph.domain.rules import Rules
+from identity_graph.services.observe import UNMATCHED, Clock, Prepare, Row, Written, state, verdict
+from identity_graph.store.errors import Conflict, StoreError
+from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
+
+if TYPE_CHECKING:
+    # Imported when a model is active: it takes a second to load.
+    from identity_graph.matcher.compiled import Compiled
+
+logger = logging.getLogger("identity_graph.matching")
+
+#: Records of one transaction.
+BATCH = 250
+#: Seconds after which is looked again which model is active.
+REFRESH = 5.0
+#: Comparisons of the same records, where others keep changing them.
+ATTEMPTS = 5
+#: Seconds for a read that nobody waits for in a request.
+UNHURRIED = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model as the graph knows it. Times in microseconds since 1970; ``text`` says what its thresholds promise."""
+
+    version: str
+    trained_at: int
+    activated_at: int | None
+    active: bool
+    text: str
+
+
+@dataclass(slots=True)
+class Compared:
+    """What a model says of some records: ``rows`` are their digests and those of the records that they match.
+
+    ``unread`` were prepared for no model or for another; ``junk`` counts blocking values that too many share.
+    """
+
+    rows: dict[str, str] = field(default_factory=dict[str, str])
+    own: dict[str, str] = field(default_factory=dict[str, str])
+    wanted: dict[str, Match] = field(default_factory=dict[str, Match])
+    stored: dict[str, StoredMatch] = field(default_factory=dict[str, StoredMatch])
+    unread: list[str] = field(default_factory=list[str])
+    junk: int = 0
+
+
+class Matching:
+    """Keeps the matched links of a graph's records what its active model says. Shared by threads."""
+
+    def __init__(self, graph: Graph, rules: Rules, models: Path, clock: Clock) -> None:
+        """``models`` is the folder with a folder for each model, by its version."""
+        self.graph, self.rules, self.models, self.clock = graph, rules, models, clock
+        self.behind = True
+        self._guard = threading.Lock()
+        self._model: Compiled | None = None
+        self._looked = float("-inf")
+
+    def active(self) -> "Compiled | None":
+        """The model that matches now. Raises :class:`UnusableModel` where its folder is not here."""
+        with self._guard:
+            if time.monotonic() - self._looked > REFRESH:
+                rows = self.graph.read("model/active")
+                version: str | None = rows[0][0] if rows else None
+                if version is None:
+                    self._model = None
+                elif self._model is None or self._model.version != version:
+                    from identity_graph.matcher.compiled import Compiled
+
+                    self._model = Compiled.load(self.models, version)
+                    self.behind = True
+                self._looked = time.monotonic()
+            return self._model
+
+    def look_again(self) -> None:
+        """Another model may have become active."""
+        self._looked = float("-inf")
+
+    def after(self, batch: Sequence[Observation]) -> str:
+        """Match the records that were just written; a consistency token. What fails is left for :meth:`catch_up`."""
+        model = self._model
+        keys = sorted({o.record_key for o in batch if o.traits is not None and o.record_key and o.anchor})
+        if model is None or not keys:
+            return ""
+        try:
+            return join_tokens(self.match(model, some) for some in _in_batches(keys))
+        except StoreError as e:
+            logger.warning("matching was put off: %s", e)
+            self.behind = True
+            return ""
+
+    def catch_up(self) -> bool:
+        """Match some of what a crash or a failure left; whether there may be more."""
+        model = self.active()
+        if model is None or not self.behind:
+            return False
+        self.behind = self.sweep(model) > 0
+        return self.behind
+
+    def sweep(self, model: "Compiled", unmatched: int = UNMATCHED) -> int:
+        """Match a batch of what is marked as unmatched; how many records."""
+        ((keys,),) = self.graph.read("record/unmatched", unmatched=unmatched, limit=BATCH)
+        if keys:
+            self.match(model, keys)
+        return len(keys)
+
+    def match(self, model: "Compiled", keys: Sequence[str]) -> str:
+        """Compare some records and write what changed; a consistency token.
+
+        Raises a :class:`StoreError`: what was not written stays marked.
+        """
+        for _ in range(ATTEMPTS):
+            compared = self.compare(model, keys)
+            if compared.unread:
+                self.prepare(model, compared.unread)
+                continue
+            if compared.junk:
+                logger.info("%d blocking values are shared by more than %d records", compared.junk, model.block_cap)
+            settled, token = self.graph.write(lambda tx, found=compared: self._write(tx, found))
+            if settled:
+                return token
+        raise Conflict("the same records kept changing; they are matched later")
+
+    def compare(self, model: "Compiled", keys: Sequence[str]) -> Compared:
+        """What the model says of records, and what their matched links say so far."""
+
+        def read(tx: Transaction) -> tuple[list[Row], list[Row]]:
+            rows = tx.one("record/candidates", keys=list(keys), model=model.version, most=model.block_cap + 1)
+            return rows, tx.one("match/stored", keys=list(keys))
+
+        rows, stored = self.graph.read_many(read, timeout=WRITE_TIMEOUT)
+        found = Compared(stored={row[0]: StoredMatch(*row) for row in stored})
+        found.own = {row[0]: row[1] for row in rows}
+        found.unread = sorted(set(keys) - found.own.keys())
+        known = {row[0]: orjson.loads(row[2]) for row in rows}
+        seen: set[tuple[str, str]] = set()
+        for key, _, _, anchor, junk, candidates in rows:
+            found.junk += junk
+            for other, digest, fields, held_by in candidates:
+                pair = (key, other) if key < other else (other, key)
+                if pair in seen:
+                    continue
+                seen.add(pair)
+                if other not in known:
+                    known[other] = orjson.loads(fields)
+                evidence = model.worth_review(known[pair[0]], known[pair[1]])
+                made = evidence and match(Anchored(key, anchor), Anchored(other, held_by), evidence, model.auto)
+                if made:
+                    found.wanted[made.id] = made
+                    found.rows[other] = digest
+        found.rows |= found.own
+        return found
+
+    def withdraw(self, keys: Sequence[str]) -> None:
+        """Take all matched links of records back, and forget what any model read of them."""
+
+        def work(tx: Transaction) -> None:
+            stored = {row[0]: StoredMatch(*row) for row in tx.one("match/stored", keys=list(keys))}
+            stated, _ = differences({}, stored, self.clock())
+            if stated.keys:
+                written = state(tx, stated, self.rules, self.clock, lambda: True)
+                at = written.at if written else self.clock()
+                tx.do("match/withdraw", ids=[claim.id for claim in stated.withdrawn], at=at)
+            tx.do("record/forget", keys=list(keys))
+
+        self.graph.write(work)
+
+    def prepare(self, model: "Compiled", keys: Sequence[str], unmatched: int = UNMATCHED) -> None:
+        """Let a model read records that were written for none, or for another."""
+        ((rows,),) = self.graph.read("record/fields", keys=list(keys))
+        prepared = prepared_rows(model, rows)
+        self.graph.write(lambda tx: tx.do("record/prepare", rows=prepared, model=model.version, unmatched=unmatched))
+
+    def preparing(self, model: "Compiled") -> Prepare:
+        """What a batch's transaction writes beside the records, for a model."""
+
+        def prepare(records: Mapping[str, Observation]) -> tuple[str, list[Row]]:
+            rows: list[Row] = []
+            for key, o in records.items():
+                fields = model.fields(o.traits or {})
+                rows.append([key, o.digest, orjson.dumps(fields).decode(), model.blocks(fields)])
+            return model.version, rows
+
+        return prepare
+
+    def _write(self, tx: Transaction, found: Compared) -> bool:
+        """False where a row that was compared is another one by now."""
+        stated, changed = differences(found.wanted, found.stored, self.clock())
+        if stated.keys:
+            held = {key: found.rows[key] for m in changed.values() for key in (m.a.record, m.b.record)} | found.own
+
+            def still_so() -> bool:
+                return dict(tx.one("record/hold", keys=sorted(held))) == held
+
+            written = state(tx, stated, self.rules, self.clock, still_so)
+            if written is None:
+                return False
+            write_matches(tx, changed, written)
+            withdrawn = [claim.id for claim in stated.withdrawn]
+            if withdrawn:
+                tx.do("match/withdraw", ids=withdrawn, at=written.at)
+        tx.do("record/settle", rows=[list(row) for row in sorted(found.own.items())])
+        return True
+
+
+def known_models(graph: Graph) -> list[KnownModel]:
+    """All models, the one that was activated last first."""
+    return [KnownModel(*row) for row in graph.read("model/list", timeout=UNHURRIED)]
+
+
+def prepared_rows(model: "Compiled", rows: Sequence[Row]) -> list[Row]:
+    """Rows for `record/prepare`, of rows that begin with key, digest, source and traits."""
+    found: list[Row] = []
+    for key, digest, _, traits, *_ in rows:
+        fields = model.fields(orjson.loads(traits))
+        found.append([key, digest, orjson.dumps(fields).decode(), model.blocks(fields)])
+    return found
+
+
+def write_matches(tx: Transaction, matches: Mapping[str, Match], written: Written) -> None:
+    """Write matched links as they were decided."""
+    if not matches:
+        return
+    existing = dict(tx.one("link/find", ids=list(matches)))
+    new: list[Row] = []
+    old: list[Row] = []
+    for id, m in matches.items():
+        levels = orjson.dumps([[lv.comparison, lv.level, lv.weight] for lv in m.evidence.levels]).decode()
+        said = [m.evidence.version, m.evidence.weight, m.evidence.probability, levels]
+        verdict_now = verdict(written.plan.refused.get(id)) if m.conducts else [PROPOSED, None, None]
+        row = [*said, *verdict_now, None if m.conducts else ProposalStatus.OPEN.value]
+        if id in existing:
+            old.append([existing[id], *row])
+        else:
+            ends = [written.element[m.a.anchor], written.element[m.b.anchor]]
+            new.append([*ends, id, m.a.record, m.b.record, *row])
+    if new:
+        tx.do("match/create", rows=new, at=written.at)
+    if old:
+        tx.do("match/restate", rows=old, at=written.at)
+
+
+def _in_batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))

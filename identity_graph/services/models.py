@@ -1,0 +1,213 @@
+"""Models of a graph: trained on its own records, compared with what is matched now, activated and taken back."""
+
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from identity_graph.domain.decision import ACTIVE, REFUSED
+from identity_graph.domain.evidence import Key, Link, LinkKind
+from identity_graph.domain.matches import PROPOSED, Anchored, Match, MatchEvidence, UnusableModel, match
+from identity_graph.domain.rules import Rules
+from identity_graph.services.compact import Compact, Ints
+from identity_graph.services.match_records import UNHURRIED, KnownModel, Matching, known_models, prepared_rows
+from identity_graph.services.observe import ACTIVATING
+from identity_graph.store.graph import Graph
+
+#: Records of one read.
+PAGE = 1_000
+_TAKING_PART = (ACTIVE, REFUSED)
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a model would change: profiles that merge into others and parts that split off, then what there is now and
+    would be of proposals and of matched links that join."""
+
+    merges: int
+    splits: int
+    proposals: tuple[int, int]
+    joining: tuple[int, int]
+
+
+def train(graph: Graph, models: Path, progress: Progress) -> KnownModel:
+    """Train a model on all records of the graph. It matches nothing before it is activated.
+
+    Raises :class:`UnusableModel`.
+    """
+    from identity_graph.matcher.training import train_model
+
+    with exported(graph, progress) as (files, _):
+        model = train_model(files, models, progress)
+    trained_at = round(datetime.fromisoformat(model.trained_at).timestamp() * 1_000_000)
+    said = {"version": model.version, "trained_at": trained_at, "text": model.words}
+    graph.write(lambda tx: tx.do("model/keep", auto=model.auto, review=model.review, **said))
+    return next(found for found in known_models(graph) if found.version == model.version)
+
+
+@contextmanager
+def exported(graph: Graph, progress: Progress) -> Generator[tuple[list[Path], dict[str, Key]]]:
+    """All records as Parquet files that last as long as the block, and the identifier that holds each."""
+    from identity_graph.matcher.training import write_records
+
+    anchors: dict[str, Key] = {}
+
+    def rows() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        for page in pages(graph):
+            for key, _, source, traits, _, anchor in page:
+                anchors[key] = anchor
+                yield key, source, orjson.loads(traits)
+
+    with tempfile.TemporaryDirectory(prefix="identity-graph-") as folder:
+        progress("reading the graph's records")
+        yield write_records(rows(), Path(folder)), anchors
+
+
+def pages(graph: Graph) -> Iterator[list[list[Any]]]:
+    """All records in the order of their keys, as `record/page` returns them."""
+    after = ""
+    while True:
+        ((found,),) = graph.read("record/page", after=after, limit=PAGE, timeout=UNHURRIED)
+        if not found:
+            return
+        yield found
+        after = found[-1][0]
+
+
+def matches_of(graph: Graph, models: Path, version: str, progress: Progress) -> dict[str, Match]:
+    """The links that a model would make of all records, by id; their evidence lacks the levels."""
+    from identity_graph.matcher.compiled import Compiled
+    from identity_graph.matcher.training import all_pairs
+
+    auto = Compiled.load(models, version).auto
+    found: dict[str, Match] = {}
+    with exported(graph, progress) as (files, anchors):
+        for one, other, weight in all_pairs(files, models, version, progress):
+            evidence = MatchEvidence(version, weight, 0.0, ())
+            made = match(Anchored(one, anchors[one]), Anchored(other, anchors[other]), evidence, auto)
+            if made:
+                found[made.id] = made
+    return found
+
+
+def difference(graph: Graph, rules: Rules, wanted: Mapping[str, Match], progress: Progress) -> Difference:
+    """What would become of the profiles with these matched links instead of the present ones, recomputed from all
+    evidence."""
+    progress("working out what would change")
+    return _Evidence(graph, rules).difference(wanted)
+
+
+def activate(matching: Matching, version: str | None, told: Callable[[str, int], None], patience: float = 0.0) -> None:
+    """Let a model match from now on, and match all records by it; None takes all matched links back.
+
+    May be stopped at any moment: done again it goes on. ``told`` gets what is done and of how many records more.
+    Other processes notice the new model within ``patience`` seconds; what they write until then is found by a second
+    look.
+    """
+    graph = matching.graph
+    begun = time.monotonic()
+    graph.write(lambda tx: tx.do("model/activate", version=version, at=matching.clock()))
+    matching.look_again()
+    model = matching.active()
+    if model is None:
+        for page in pages(graph):
+            matching.withdraw([row[0] for row in page])
+            told("taking back", len(page))
+        return
+    while True:
+        last = time.monotonic() - begun >= patience
+        found = 0
+        for page in pages(graph):
+            rows = [row for row in page if row[4] != model.version]
+            if rows:
+                prepared = prepared_rows(model, rows)
+                graph.write(
+                    lambda tx, rows=prepared: tx.do(
+                        "record/prepare", rows=rows, model=model.version, unmatched=ACTIVATING
+                    )
+                )
+                found += len(rows)
+                told("preparing", len(rows))
+        while done := matching.sweep(model, ACTIVATING):
+            told("matching", done)
+        if last and not found:
+            return
+        if not found:
+            time.sleep(min(1.0, patience))
+
+
+class _Evidence:
+    """All evidence of a graph, by number."""
+
+    def __init__(self, graph: Graph, rules: Rules) -> None:
+        self.rules = rules
+        self.keys: list[Key] = []
+        self.number: dict[Key, int] = {}
+        profiles: dict[str, int] = {}
+        home = array("q")
+        for key, _, _, _, _, profile in graph.stream("verify/identifiers"):
+            self.number[key] = len(self.keys)
+            self.keys.append(key)
+            home.append(-1 if profile is None else profiles.setdefault(profile, len(profiles)))
+        self.home = np.array(home, np.int64)
+        self.links: list[Link] = []
+        self.joining = self.proposals = 0
+        for id, a, b, kind, source, first, last, count, _, state, _, _ in graph.stream("verify/links"):
+            if kind == LinkKind.MATCHED:
+                self.joining += state in _TAKING_PART
+                self.proposals += state == PROPOSED
+            elif state in _TAKING_PART:
+                self.links.append(Link(id, a, b, source, first, last, count, LinkKind(kind)))
+        self.apart = [frozenset(pair) for pair in graph.stream("verify/cannot_links")]
+
+    def difference(self, wanted: Mapping[str, Match]) -> Difference:
+        joining = [m.claim(0).link for m in wanted.values() if m.conducts]
+        links = [*self.links, *joining]
+        blocked = np.fromiter((self.rules.is_blocked_key(key) for key in self.keys), bool, len(self.keys))
+        parts = Compact(
+            self.keys,
+            blocked,
+            self._ends([link.a for link in links]),
+            self._ends([link.b for link in links]),
+            np.ones(len(links), bool),
+            np.array([link.kind is LinkKind.OBSERVED for link in links], bool),
+            links.__getitem__,
+            self.rules,
+            self.apart,
+        ).partition()
+        usable = (self.home >= 0) & (parts.home >= 0)
+        now, then = self.home[usable], parts.home[usable]
+        both = len(np.unique(now * (parts.many + 1) + then))
+        merges, splits = both - len(np.unique(then)), both - len(np.unique(now))
+        proposed = len(wanted) - len(joining)
+        return Difference(merges, splits, (self.proposals, proposed), (self.joining, len(joining)))
+
+    def _ends(self, keys: Sequence[Key]) -> Ints:
+        return np.fromiter((self.number[key] for key in keys), np.int64, len(keys))
+
+
+def named(graph: Graph, version: str | None, previous: bool) -> str | None:
+    """The version that is to be activated: the one given, or the one before the present. None: no model.
+
+    Raises :class:`UnusableModel`.
+    """
+    found = known_models(graph)
+    if previous:
+        if not any(m.active for m in found):
+            raise UnusableModel("no model is active, so there is none before it")
+        before = [m for m in found if not m.active and m.activated_at]
+        return before[0].version if before else None
+    if version in [m.version for m in found]:
+        return version
+    known = ", ".join(m.version for m in found) or "none; train one with `identity-graph match train --from-graph`"
+    raise UnusableModel(f"the graph knows no model {version}; there is {known}")

@@ -1,0 +1,205 @@
+"""Proposals, decisions, explanations and scores as clients ask for them, on the real database with a model."""
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live import Service, an, an_email, running, seen
+from trained import Traits, activated, doubtful, model
+
+from identity_graph.app import composed
+from identity_graph.domain.rules import Rules
+from identity_graph.matcher.compiled import Compiled
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> Compiled:
+    return model(folder)
+
+
+@pytest.fixture(scope="module")
+def matched(service: Service, folder: Path, trained: Compiled) -> Generator[Service]:
+    """The same graph with a model that matches; the others do not know of it."""
+    activated(service.graph, trained)
+    with running(lambda: composed(service.graph, Rules(), folder)) as found:
+        yield found
+    service.graph.write(lambda tx: tx.do("model/activate", version=None, at=2))
+
+
+@pytest.fixture(scope="module")
+def pairs(trained: Compiled) -> Iterator[tuple[Traits, Traits]]:
+    return doubtful(trained)
+
+
+def proposed(matched: Service, pair: tuple[Traits, Traits], name: str) -> dict[str, Any]:
+    """The proposal about two records, `crm/NAME` and `shop/NAME`."""
+    one, other = pair
+    matched.submit(
+        seen(an("crm_id", f"{name}-card"), source="crm", recordId=name, traits=one),
+        seen(source="shop", recordId=name, traits=other),
+    )
+    ends = {f"crm/{name}", f"shop/{name}"}
+    return next(found for found in queue(matched) if {found["link"][end]["value"] for end in ("from", "to")} == ends)
+
+
+def queue(matched: Service, status: str = "OPEN") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    after = None
+    while True:
+        page = matched.run("Proposals", {"status": status, "first": 2, "after": after})["proposals"]
+        found += [edge["node"] for edge in page["edges"]]
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            assert page["totalCount"] == len(found)
+            return found
+
+
+def decide(matched: Service, id: str, decision: str, **more: Any) -> dict[str, Any]:
+    given = {"proposalId": id, "decision": decision, "reason": "asked them", **more}
+    return matched.run("DecideProposal", {"input": given})["decideProposal"]
+
+
+def record(name: str, source: str) -> dict[str, str]:
+    return {"namespace": "record", "value": f"{source}/{name}"}
+
+
+def explained(matched: Service, one: dict[str, str], other: dict[str, str]) -> dict[str, Any]:
+    return matched.run("ExplainConnection", {"from": one, "to": other})["explainConnection"]
+
+
+def test_a_doubtful_pair_is_proposed_with_its_evidence(
+    matched: Service, trained: Compiled, pairs: Iterator[tuple[Traits, Traits]]
+) -> None:
+    found = proposed(matched, next(pairs), "doubt")
+    assert found["status"] == "OPEN"
+    assert trained.review <= found["matchWeight"] < trained.auto
+    assert found["matchProbability"] == pytest.approx(1 / (1 + 2 ** -found["matchWeight"]))
+    assert sorted(p["size"] for p in found["profiles"]) == [1, 2]
+    levels = found["link"]["evidence"]["levels"]
+    assert trained.prior + sum(level["matchWeight"] for level in levels) == pytest.approx(found["matchWeight"])
+    assert found["blockedBy"] is None
+    weights = [one["matchWeight"] for one in queue(matched)]
+    assert weights == sorted(weights, reverse=True)
+    apart = explained(matched, record("doubt", "crm"), record("doubt", "shop"))
+    assert apart == {"connected": False, "path": [], "refused": []}
+
+
+def test_a_merge_is_foretold_done_and_explained(matched: Service, pairs: Iterator[tuple[Traits, Traits]]) -> None:
+    found = proposed(matched, next(pairs), "one")
+    ids = {p["id"] for p in found["profiles"]}
+    foretold = decide(matched, found["id"], "MERGE", dryRun=True)
+    assert foretold["consistencyToken"] == ""
+    (change,) = foretold["outcome"]["changes"]
+    assert {p["profileId"] for p in change["participants"]} == ids
+    assert found["id"] in [one["id"] for one in queue(matched)]
+
+    done = decide(matched, found["id"], "MERGE")
+    assert done["outcome"]["proposal"] == {"id": found["id"], "status": "MERGED"}
+    assert [change["kind"] for change in done["outcome"]["changes"]] == ["MERGED"]
+    assert {p["profileId"] for p in done["outcome"]["changes"][0]["participants"]} == ids
+    assert found["id"] not in [one["id"] for one in queue(matched)]
+    assert found["id"] in [one["id"] for one in queue(matched, "MERGED")]
+    card = an("crm_id", "one-card")
+    why = explained(matched, card, record("one", "shop"))
+    assert why["connected"]
+    assert [link["kind"] for link in why["path"]] == ["OBSERVED", "ASSERTED"]
+    survivor = matched.profile_of(card)
+    lineage = matched.run("MergeLineage", {"profileId": survivor})["profile"]["lineage"]["edges"]
+    cause = lineage[0]["node"]["cause"]
+    assert (cause["__typename"], cause["reason"]) == ("StewardCause", "asked them")
+
+
+def test_kept_apart_is_for_good(matched: Service, pairs: Iterator[tuple[Traits, Traits]]) -> None:
+    found = proposed(matched, next(pairs), "two")
+    done = decide(matched, found["id"], "KEEP_APART")
+    assert done["outcome"]["proposal"]["status"] == "KEPT_APART"
+    why = explained(matched, record("two", "crm"), record("two", "shop"))
+    assert not why["connected"]
+    assert [(one["code"], one["link"]) for one in why["refused"]] == [("CANNOT_LINK", None)]
+    email = an_email()
+    answers = matched.submit(*(seen(email, source=source, recordId="two") for source in ("crm", "shop")))
+    assert [link["code"] for answer in answers for link in answer["refusedLinks"]] == ["CANNOT_LINK"]
+    why = explained(matched, record("two", "crm"), record("two", "shop"))
+    assert [one["link"]["state"] for one in why["refused"] if one["link"]] == ["REFUSED"]
+    again = decide(matched, found["id"], "MERGE")["outcome"]
+    assert (again["__typename"], again["code"]) == ("DecisionRefused", "ALREADY_DECIDED")
+
+
+def test_a_guard_rail_stands_before_a_persons_word(matched: Service, pairs: Iterator[tuple[Traits, Traits]]) -> None:
+    found = proposed(matched, next(pairs), "rail")
+    matched.submit(seen(an("crm_id", "another-card"), source="shop", recordId="rail"))
+    (blocked,) = [one for one in queue(matched) if one["id"] == found["id"]]
+    assert blocked["blockedBy"]["code"] == "UNIQUE_NAMESPACE"
+    outcome = decide(matched, found["id"], "MERGE")["outcome"]
+    assert (outcome["__typename"], outcome["code"]) == ("DecisionRefused", "UNIQUE_NAMESPACE")
+    assert found["id"] in [one["id"] for one in queue(matched)]
+    unknown = decide(matched, "nothing", "MERGE")["outcome"]
+    assert unknown["code"] == "UNKNOWN_PROPOSAL"
+
+
+def test_the_strongest_path_is_the_shortest_of_certain_links(service: Service) -> None:
+    a, b, c = an_email(), an("user_id"), an("cookie_id")
+    service.submit(seen(a, b), seen(b, c))
+    why = explained(service, a, c)
+    assert why["connected"]
+    assert [{link["from"]["value"], link["to"]["value"]} for link in why["path"]] == [
+        {a["value"], b["value"]},
+        {b["value"], c["value"]},
+    ]
+    assert explained(service, a, a) == {"connected": True, "path": [], "refused": []}
+    assert explained(service, a, an_email())["connected"] is False
+
+
+def test_a_refused_link_explains_why_two_are_apart(service: Service) -> None:
+    one, other, shared = an("user_id"), an("user_id"), an_email()
+    service.submit(seen(one, shared), seen(other, shared))
+    why = explained(service, one, other)
+    assert not why["connected"]
+    assert {found["code"] for found in why["refused"]} == {"UNIQUE_NAMESPACE"}
+    assert all(found["link"]["state"] == "REFUSED" for found in why["refused"])
+
+
+SCORE = """query($a: RecordInput!, $b: RecordInput!) {
+    scoreRecords(a: $a, b: $b) { modelVersion matchWeight levels { comparison level matchWeight } } }"""
+
+
+def test_any_two_records_can_be_scored(
+    matched: Service, service: Service, trained: Compiled, pairs: Iterator[tuple[Traits, Traits]]
+) -> None:
+    found = proposed(matched, next(pairs), "score")
+    given = {"a": {"source": "shop", "recordId": "score"}, "b": {"source": "crm", "recordId": "score"}}
+    scored = matched.post(SCORE, given).json()["data"]["scoreRecords"]
+    assert scored["matchWeight"] == pytest.approx(found["matchWeight"], abs=1e-9)
+    assert scored["levels"] == found["link"]["evidence"]["levels"]
+    unknown = given | {"b": {"source": "crm", "recordId": "nobody"}}
+    assert matched.post(SCORE, unknown).json()["data"] == {"scoreRecords": None}
+    (error,) = service.post(SCORE, given).json()["errors"]
+    assert error["extensions"]["code"] == "NO_ACTIVE_MODEL"
+
+
+def test_the_model_tells_its_weights(matched: Service, service: Service, trained: Compiled) -> None:
+    query = """{ matchModel { version trainedAt activatedAt thresholds { automatic review } expectation priorWeight
+        weights { comparison level matchWeight } } }"""
+    found = matched.post(query).json()["data"]["matchModel"]
+    assert found["version"] == trained.version
+    assert found["thresholds"] == {"automatic": trained.auto, "review": trained.review}
+    assert (
+        max(level["matchWeight"] for level in found["weights"])
+        > 0
+        > min(level["matchWeight"] for level in found["weights"])
+    )
+    assert service.post(query).json()["data"] == {"matchModel": None}
+
+
+def test_a_decision_needs_a_reason(matched: Service) -> None:
+    given = {"input": {"proposalId": "x", "decision": "MERGE", "reason": "  "}}
+    query = "mutation($input: DecideProposalInput!) { decideProposal(input: $input) { consistencyToken } }"
+    (error,) = matched.post(query, given).json()["errors"]
+    assert error["extensions"]["code"] == "BAD_INPUT"
+    assert "reason" in error["message"]

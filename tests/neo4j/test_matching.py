@@ -1,0 +1,310 @@
+"""Matching in the service: the links that records get one by one are those of Splink's prediction over all of them."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import neo4j
+import pytest
+from sending import said
+from stored import read
+from trained import Traits, activated, doubtful, model, records
+
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.matches import ProposalStatus
+from identity_graph.domain.rules import Rules
+from identity_graph.matcher.compiled import Compiled
+from identity_graph.services import models
+from identity_graph.services.match_records import Compared, Matching
+from identity_graph.services.observe import ACTIVATING
+from identity_graph.services.proposals import NotDecided, Proposals
+from identity_graph.services.submit import now, write_batch
+from identity_graph.services.verify import verify
+from identity_graph.store.graph import Graph, Transaction
+
+RULES = Rules()
+Links = dict[str, tuple[str, float]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> Compiled:
+    return model(folder)
+
+
+@pytest.fixture
+def matching(graph: Graph, driver: neo4j.Driver, folder: Path, trained: Compiled) -> Matching:
+    """Matching of an empty graph by a model that is active."""
+    activated(graph, trained)
+    return Matching(graph, RULES, folder, now)
+
+
+def row(source: str, id: str, traits: Traits, version: int = 0) -> Observation:
+    at = f"2026-01-01T00:00:{version:02}Z"
+    return said(f"{source}-{id}-{version}", source=source, recordId=id, traits=traits, observedAt=at)
+
+
+def links(driver: neo4j.Driver) -> Links:
+    """Matched links that hold: state and weight by id."""
+    found = read(driver).links.values()
+    return {
+        link["id"]: (link["state"], link["weight"])
+        for link in found
+        if link["kind"] == "MATCHED" and link["state"] != "RETRACTED"
+    }
+
+
+def predicted(matching: Matching, version: str) -> Links:
+    """What Splink predicts for all records of the graph."""
+    found = models.matches_of(matching.graph, matching.models, version, lambda _: None)
+    return {id: ("ACTIVE" if m.conducts else "PROPOSED", m.evidence.weight) for id, m in found.items()}
+
+
+def assert_same(found: Links, wanted: Links) -> None:
+    assert found.keys() == wanted.keys()
+    states = {"REFUSED": "ACTIVE"}
+    wrong = [id for id in found if states.get(found[id][0], found[id][0]) != wanted[id][0]]
+    assert wrong == []
+    assert max(abs(found[id][1] - wanted[id][1]) for id in found) < 1e-9
+
+
+def assert_whole(graph: Graph) -> None:
+    verdict = verify(graph, RULES)
+    assert verdict.holds, verdict.findings
+    ((waiting,),) = graph.read("record/unmatched", unmatched=1, limit=10)
+    assert waiting == []
+
+
+def test_one_by_one_gives_what_all_at_once_would(matching: Matching, driver: neo4j.Driver, trained: Compiled) -> None:
+    rows = [row(*record) for record in records(60)]
+    Random(1).shuffle(rows)
+    sizes = iter((1, 2, 7, 30, 1, 40, 300))
+    while rows:
+        size = next(sizes)
+        write_batch(matching.graph, rows[:size], RULES, matching=matching)
+        del rows[:size]
+    found = links(driver)
+    assert len(found) >= 50
+    assert_same(found, predicted(matching, trained.version))
+    assert_whole(matching.graph)
+
+
+def test_concurrent_writers_miss_no_pair(matching: Matching, driver: neo4j.Driver, trained: Compiled) -> None:
+    """The two records of each person are written at the same time, by two writers."""
+    rows = [row(*record) for record in records(48)]
+    half = len(rows) // 2
+    shares = [rows[:half][0::2], rows[half:][0::2], rows[:half][1::2], rows[half:][1::2]]
+    together = threading.Barrier(len(shares))
+
+    def write(share: Sequence[Observation]) -> None:
+        together.wait()
+        for start in range(0, len(share), 4):
+            write_batch(matching.graph, share[start : start + 4], RULES, matching=matching)
+
+    with ThreadPoolExecutor(len(shares)) as pool:
+        list(pool.map(write, shares))
+    while matching.catch_up():
+        pass
+    assert_same(links(driver), predicted(matching, trained.version))
+    assert_whole(matching.graph)
+
+
+def test_what_a_crash_left_is_matched_later(
+    matching: Matching, driver: neo4j.Driver, trained: Compiled, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends after the records' transaction, before the one that matches them."""
+    rows = [row(*record) for record in records(20)]
+    with monkeypatch.context() as crashed:
+        crashed.setattr(Matching, "after", lambda *_: "")
+        write_batch(matching.graph, rows, RULES, matching=matching)
+    assert links(driver) == {}
+    started = Matching(matching.graph, RULES, folder, now)
+    while started.catch_up():
+        pass
+    assert len(links(driver)) >= 15
+    assert_same(links(driver), predicted(started, trained.version))
+    assert_whole(matching.graph)
+
+
+def pair(trained: Compiled) -> tuple[Traits, Traits]:
+    """Two records of a person that the model joins."""
+    found = records(60)
+    for (_, _, one), (_, _, other) in zip(found[:60], found[60:], strict=True):
+        if trained.evidence(trained.fields(one), trained.fields(other)).weight > trained.auto + 3:
+            return one, other
+    raise AssertionError("the model joins nobody")
+
+
+def test_a_changed_record_withdraws_its_links_and_splits_what_they_joined(
+    matching: Matching, driver: neo4j.Driver, trained: Compiled
+) -> None:
+    one, other = pair(trained)
+    stranger = next(t for _, _, t in records(60, seed=77) if t["last_name"] != one["last_name"])
+    write_batch(matching.graph, [row("crm", "1", one), row("shop", "1", other)], RULES, matching=matching)
+    joined = read(driver)
+    assert [state for state, _ in links(driver).values()] == ["ACTIVE"]
+    assert joined.home["record:crm/1"] == joined.home["record:shop/1"]
+    write_batch(matching.graph, [row("shop", "1", stranger, version=1)], RULES, matching=matching)
+    apart = read(driver)
+    assert links(driver) == {}
+    assert apart.home["record:crm/1"] != apart.home["record:shop/1"]
+    (split,) = [c for c in apart.changes.values() if c["kind"] == "SPLIT"]
+    assert apart.links[split["link"]]["state"] == "RETRACTED"
+    assert_whole(matching.graph)
+    write_batch(matching.graph, [row("shop", "1", other, version=2)], RULES, matching=matching)
+    assert [state for state, _ in links(driver).values()] == ["ACTIVE"]
+    assert_whole(matching.graph)
+
+
+def test_a_record_that_changes_while_it_is_compared_is_compared_again(
+    matching: Matching, driver: neo4j.Driver, trained: Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = pair(trained)
+    stranger = next(t for _, _, t in records(60, seed=77) if t["last_name"] != one["last_name"])
+    write_batch(matching.graph, [row("crm", "1", one)], RULES, matching=matching)
+    compare, changed = Matching.compare, []
+
+    def meanwhile(self: Matching, model: Compiled, keys: Sequence[str]) -> Compared:
+        found = compare(self, model, keys)
+        if not changed:
+            changed.append(True)
+            write_batch(matching.graph, [row("crm", "1", stranger, version=1)], RULES, matching=matching)
+        return found
+
+    monkeypatch.setattr(Matching, "compare", meanwhile)
+    write_batch(matching.graph, [row("shop", "1", other)], RULES, matching=matching)
+    assert changed
+    assert links(driver).keys() == predicted(matching, trained.version).keys()
+    assert_whole(matching.graph)
+
+
+def test_without_a_model_a_batch_costs_what_it_did(graph: Graph, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[str] = []
+    for name in ("run", "one", "do"):
+        plain = getattr(Transaction, name)
+
+        def noted(self: Transaction, statement: str, /, *, plain: Any = plain, **params: Any) -> Any:
+            run.append(statement)
+            return plain(self, statement, **params)
+
+        monkeypatch.setattr(Transaction, name, noted)
+    costs: list[list[str]] = []
+    matching = Matching(graph, RULES, folder, now)
+    assert matching.active() is None
+    for n, given in enumerate((None, matching)):
+        run.clear()
+        write_batch(graph, [row("crm", str(n), {"first_name": "Ada"})], RULES, matching=given)
+        costs.append(sorted(run))
+    assert costs[0] == costs[1]
+
+
+def test_activation_matches_what_was_there_and_previous_takes_it_back(
+    graph: Graph, driver: neo4j.Driver, folder: Path, trained: Compiled
+) -> None:
+    write_batch(graph, [row(*record) for record in records(40)], RULES)
+    before = read(driver).active
+    matching = Matching(graph, RULES, folder, now)
+    activated(graph, trained)
+    graph.write(lambda tx: tx.do("model/activate", version=None, at=2))
+    wanted = models.matches_of(graph, folder, trained.version, lambda _: None)
+    foreseen = models.difference(graph, RULES, wanted, lambda _: None)
+    models.activate(matching, trained.version, lambda *_: None)
+    assert_same(links(driver), predicted(matching, trained.version))
+    assert_whole(graph)
+    after = read(driver).active
+    assert foreseen.merges == len(before) - len(after) > 0
+    assert foreseen.splits == 0
+    assert foreseen.joining == (0, sum(m.conducts for m in wanted.values()))
+
+    assert models.named(graph, None, previous=True) is None
+    back = models.difference(graph, RULES, {}, lambda _: None)
+    models.activate(matching, None, lambda *_: None)
+    assert (back.merges, back.splits) == (0, foreseen.merges)
+    assert links(driver) == {}
+    assert set(read(driver).active.values()) == set(before.values())
+    assert_whole(graph)
+
+
+def test_an_activation_that_was_cut_off_goes_on(
+    graph: Graph, driver: neo4j.Driver, folder: Path, trained: Compiled
+) -> None:
+    write_batch(graph, [row(*record) for record in records(30)], RULES)
+    activated(graph, trained)
+    matching = Matching(graph, RULES, folder, now)
+    found = matching.active()
+    assert found
+    keys = [f"{source}/{id}" for source, id, _ in records(30)]
+    matching.prepare(found, keys[:40], ACTIVATING)
+    matching.match(found, keys[:10])
+    models.activate(matching, trained.version, lambda *_: None)
+    assert_same(links(driver), predicted(matching, trained.version))
+    ((waiting,),) = graph.read("record/unmatched", unmatched=ACTIVATING, limit=10)
+    assert waiting == []
+    assert_whole(graph)
+
+
+def proposed(matching: Matching, driver: neo4j.Driver, trained: Compiled) -> str:
+    """The proposal about two records, `crm/1` and `shop/1`."""
+    one, other = next(doubtful(trained))
+    write_batch(matching.graph, [row("crm", "1", one), row("shop", "1", other)], RULES, matching=matching)
+    ((id, (state, _)),) = links(driver).items()
+    assert state == "PROPOSED"
+    home = read(driver).home
+    assert home["record:crm/1"] != home["record:shop/1"]
+    return id
+
+
+def test_a_proposal_that_is_merged_stays_merged(matching: Matching, driver: neo4j.Driver, trained: Compiled) -> None:
+    id = proposed(matching, driver, trained)
+    queue = Proposals(matching.graph, RULES, now)
+    before = read(driver)
+    foreseen, token = queue.decide(id, ProposalStatus.MERGED, "ann", "asked them", dry_run=True)
+    assert [c.kind for c in foreseen.changes] == ["MERGED"]
+    assert token == ""
+    assert read(driver) == before
+    decided, _ = queue.decide(id, ProposalStatus.MERGED, "ann", "asked them")
+    after = read(driver)
+    assert after.home["record:crm/1"] == after.home["record:shop/1"]
+    (change,) = decided.changes
+    stored = after.changes[change.id]
+    assert (stored["cause"], stored["actor"], stored["reason"]) == ("STEWARD", "ann", "asked them")
+    assert_whole(matching.graph)
+    with pytest.raises(NotDecided) as refused:
+        queue.decide(id, ProposalStatus.KEPT_APART, "bob", "no")
+    assert refused.value.code == "ALREADY_DECIDED"
+    models.activate(matching, None, lambda *_: None)
+    after = read(driver)
+    assert after.home["record:crm/1"] == after.home["record:shop/1"]
+    assert_whole(matching.graph)
+
+
+def test_what_a_person_keeps_apart_no_match_joins(matching: Matching, driver: neo4j.Driver, trained: Compiled) -> None:
+    id = proposed(matching, driver, trained)
+    queue = Proposals(matching.graph, RULES, now)
+    queue.decide(id, ProposalStatus.KEPT_APART, "ann", "twins")
+    traits = next(doubtful(trained))[0]
+    write_batch(matching.graph, [row("shop", "1", traits, version=1)], RULES, matching=matching)
+    stored = read(driver)
+    assert stored.home["record:crm/1"] != stored.home["record:shop/1"]
+    assert stored.links[id]["state"] == "REFUSED"
+    assert stored.links[id]["reason"] == "CANNOT_LINK"
+    assert_whole(matching.graph)
+
+
+def test_a_proposal_whose_record_changed_is_withdrawn(
+    matching: Matching, driver: neo4j.Driver, trained: Compiled
+) -> None:
+    id = proposed(matching, driver, trained)
+    queue = Proposals(matching.graph, RULES, now)
+    write_batch(matching.graph, [row("shop", "1", {"first_name": "Nobody"}, version=1)], RULES, matching=matching)
+    assert links(driver) == {}
+    with pytest.raises(NotDecided) as refused:
+        queue.decide(id, ProposalStatus.MERGED, "ann", "asked them")
+    assert refused.value.code == "UNKNOWN_PROPOSAL"
