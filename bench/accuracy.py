@@ -37,7 +37,7 @@ from matching import evaluate, pipeline
 from matching.cluster import cluster
 
 RESULT = Path(__file__).parent / "results" / "accuracy.md"
-PEER_SECONDS = 120
+PEER_SECONDS = 90
 PEER_GB = 8
 STEPS = (-6, -4, -3, -2, -1, 1, 2, 3, 4, 6, 8)  # bits beside the shipped threshold that are tried
 PEERS = {"recordlinkage": ["recordlinkage", "pandas<3"], "dedupe": ["dedupe", "pandas<3"]}

@@ -359,6 +359,52 @@ def normalise_table(
         con.execute(f"DROP TABLE norm_{index}")
 
 
+def set_doubles_aside(con: duckdb.DuckDBPyConnection, columns: Sequence[str], cap: int) -> int:
+    """Move all but the first of more than `cap` equal records to table `doubles` (record_id, source, rid of the first).
+
+    No block would hold them, and as strangers they would hide what agreement says. Where chance makes so many, as with
+    people of whom a common name is all that is known, they stay: records · Π share of a column's commonest value ≥ 1,
+    among the records that are in no such group.
+    """
+    con.execute("CREATE OR REPLACE TABLE doubles (record_id VARCHAR, source VARCHAR, rid BIGINT)")
+    key = f"hash({', '.join(quote(c) for c in columns)})"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE many AS SELECT {key} AS k, min(rid) AS rid FROM {RECORDS} GROUP BY 1 "
+        f"HAVING count(*) > {cap}"
+    )
+    groups = con.sql("SELECT count(*) FROM many").fetchall()[0][0]
+    plain = [quote(c) for c in columns if c not in LIST_COLUMNS]
+    if not groups:
+        return 0
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE others AS SELECT {', '.join(plain)} FROM {RECORDS} "
+        f"WHERE {key} NOT IN (SELECT k FROM many)"
+    )
+    if not con.sql("SELECT count(*) FROM others").fetchall()[0][0]:
+        return 0
+    bits = [
+        f"CASE WHEN {c} IS NULL THEN 0 ELSE (SELECT log2(max(n) / sum(n)) "
+        f"FROM (SELECT count(*) AS n FROM others WHERE {c} IS NOT NULL GROUP BY {c})) END"
+        for c in plain
+    ]
+    con.execute(
+        f"DELETE FROM many WHERE rid NOT IN (SELECT rid FROM {RECORDS} JOIN many USING (rid) WHERE "
+        f"log2((SELECT count(*) FROM {RECORDS})) + {' + '.join(bits)} < 0)"
+    )
+    those = f"FROM {RECORDS} r JOIN many ON many.k = {key} WHERE r.rid <> many.rid"
+    con.execute(f"INSERT INTO doubles SELECT record_id, source, many.rid {those}")
+    con.execute(f"DELETE FROM {RECORDS} WHERE rid IN (SELECT r.rid {those})")
+    moved = con.sql("SELECT count(*) FROM doubles").fetchall()[0][0]
+    if moved:
+        con.execute(f"CREATE TABLE renumbered AS SELECT row_number() OVER (ORDER BY rid) - 1 AS new, * FROM {RECORDS}")
+        con.execute("UPDATE doubles SET rid = renumbered.new FROM renumbered WHERE doubles.rid = renumbered.rid")
+        con.execute(
+            f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT new AS rid, * EXCLUDE (new, rid) FROM renumbered ORDER BY new"
+        )
+        con.execute("DROP TABLE renumbered")
+    return moved
+
+
 def _date_of_parts(year: str | None, month: str | None, day: str | None) -> tuple[str | None]:
     return (n.date_from_parts(year, month, day),)
 

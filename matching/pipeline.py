@@ -5,7 +5,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,7 +80,7 @@ class Outcome:
     @property
     def unlinkable(self) -> int:
         """Records of a sample, scaled up, whose exact copy would not reach the automatic threshold."""
-        count = len(self.record_ids)
+        count = self.prepared.profile.rows
         sample = np.linspace(0, count - 1, min(count, 5000)).astype(np.int64)
         weigher = Weigher(self.prepared.con, self.model)
         weigher.load(np.unique(sample))
@@ -119,8 +119,12 @@ def prepare(
     plan = model.plan if model else batch.make_plan(fields, lambda column: batch.date_order_in(con, column))
     batch.normalise_table(con, fields, plan, progress)
     con.execute("DROP TABLE raw")
-    found = configure.profile(con, plan.columns)
     link_type: LinkType = fields.link_type or "dedupe"
+    cap = rows if link_type == "link" else model.block_cap if model else configure.block_cap(rows)
+    if doubles := batch.set_doubles_aside(con, plan.columns, cap):
+        note = f"{doubles:,} records are equal in every field to one of more than {cap} others, and go where it goes"
+        plan = replace(plan, notes=(*plan.notes, note))
+    found = configure.profile(con, plan.columns)
     if link_type == "link" and found.sources < 2:
         raise InputError("link_type is link, but there is only one source; name the column that holds it as `source`")
     prepared = Prepared(con, fields, plan, found, link_type, _fingerprint(con, plan.columns))
@@ -194,6 +198,8 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     progress("training by expectation maximisation")
     trained = train.fit(comparisons, candidates, sample, max(total, 1.0), found.rows)
     lap("expectation maximisation")
+    if len(comparisons) == 1:
+        trained.warnings.append(f"{comparisons[0].name} alone says too little to merge records by; map more columns")
     for name in ("pairs", "training_pairs", "sampled", "with_tf"):
         con.execute(f"DROP TABLE IF EXISTS {name}")
     settings = predict.settings_dict(_trained_comparisons(comparisons, trained), sql_rules, trained.prior)
@@ -312,7 +318,12 @@ def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outc
     clusters = cluster(
         left, right, weight, rows, model.thresholds.auto, model.thresholds.linkage, weigh, exclusive
     )  # fmt: skip
-    _unite_equal(prepared, model, weigh, clusters.label, exclusive)
+    doubles = con.execute("SELECT record_id, source, rid FROM doubles ORDER BY source, record_id").fetchnumpy()
+    record_ids += [str(v) for v in doubles["record_id"]]
+    sources += [str(v) for v in doubles["source"]]
+    label = np.concatenate([clusters.label, clusters.label[np.asarray(doubles["rid"], dtype=np.int64)]])
+    clusters = replace(clusters, label=label)
+    exclusive = None if exclusive is None else [*exclusive, *[-1] * len(doubles["rid"])]
     prepared.seconds["cluster"] = time.perf_counter() - started
     curve = [thresholds.Point(*p) for p in cast("list[list[float]]", model.report["curve"])]
     return Outcome(model, prepared, record_ids, sources, clusters, curve, left, right, weight, exclusive)
@@ -340,23 +351,6 @@ def _exclusive(
     outside = np.bincount(np.concatenate([code[left[crossing]], code[right[crossing]]]), minlength=len(names))
     once = (within <= FEW_WITHIN * outside) & (outside > 0.05 * sizes)
     return np.where(once[code], code, -1).tolist() if once.any() else None
-
-
-def _unite_equal(
-    prepared: Prepared, model: Model, weigh: "Weigher", label: npt.NDArray[np.int64], exclusive: Sequence[int] | None
-) -> None:
-    """Unite records that are equal in every field and so many that no block held them: none of them has a pair yet."""
-    names = ", ".join(quote(c) for c in model.plan.columns)
-    groups = prepared.con.execute(
-        f"SELECT list(rid ORDER BY rid) FROM {RECORDS} GROUP BY hash({names}) HAVING count(*) > {model.block_cap}"
-    ).fetchall()
-    for (group,) in groups:
-        members = np.asarray(group, dtype=np.int64)
-        if exclusive is not None:
-            members = members[np.asarray(exclusive)[members] < 0]
-        weigh.load(members[:1])
-        if len(members) and weigh(members[0], members[0]) >= model.thresholds.auto:
-            label[members] = label[members].min()
 
 
 class Weigher:
@@ -412,7 +406,11 @@ def explain(prepared: Prepared, model: Model, first: str, second: str) -> tuple[
     """Score of two records of a prepared file, and the prior's weight. Raises InputError for an unknown id."""
     rids: list[int] = []
     for record_id in (first, second):
-        found = prepared.con.execute(f"SELECT rid FROM {RECORDS} WHERE record_id = ?", [record_id]).fetchall()
+        found = prepared.con.execute(
+            f"SELECT rid FROM (SELECT rid, record_id FROM {RECORDS} UNION ALL SELECT rid, record_id FROM doubles) "
+            "WHERE record_id = ?",
+            [record_id],
+        ).fetchall()
         if not found:
             raise InputError("there is no record with one of these ids in the file")
         rids.append(found[0][0])
