@@ -635,6 +635,8 @@ class Atom:
 
     @property
     def text(self) -> str:
+        if self.column == NAMES:
+            return "first_name and last_name in either order"
         return self.column if not self.length else f"{self.column}[{self.start}:{self.length}]"
 
 

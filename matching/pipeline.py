@@ -70,10 +70,10 @@ class Outcome:
         return [self.record_ids[i] for i in self.clusters.label]
 
     def near_threshold(self, wanted: int) -> list[tuple[int, int]]:
-        """The scored pairs nearest to the automatic threshold, strongest first."""
-        nearest = np.lexsort((self.right, self.left, np.abs(self.weights - self.model.thresholds.auto)))[
-            : wanted * 40 : 40
-        ]
+        """Scored pairs around the automatic threshold, spread out where there are many; strongest first."""
+        step = max(1, min(40, len(self.weights) // (wanted * 8)))
+        order = np.lexsort((self.right, self.left, np.abs(self.weights - self.model.thresholds.auto)))
+        nearest = order[: wanted * step : step]
         nearest = sorted(nearest.tolist(), key=lambda k: -self.weights[k])
         return [(int(self.left[k]), int(self.right[k])) for k in nearest]
 

@@ -23,10 +23,11 @@ table{border-collapse:collapse;width:100%;font-size:14px;margin:.5rem 0}
 td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600}
 td.n,th.n{text-align:right;width:9rem;font-variant-numeric:tabular-nums}
-.tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1.2rem 0}
-.tile{background:var(--pale);border-radius:8px;padding:.7rem 1rem;min-width:150px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(125px,1fr));gap:.8rem;margin:1.2rem 0}
+.tile{background:var(--pale);border-radius:8px;padding:.7rem .9rem;font-size:13px}
 .tile b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}
 .warn{background:#fff6e5;border-left:3px solid #d99a1c;padding:.5rem .8rem;margin:.4rem 0}
+.warn ul{margin:.2rem 0;padding-left:1.2rem}
 svg{max-width:100%;height:auto;display:block;margin:.4rem 0}
 svg text{font:12px system-ui,sans-serif;fill:var(--ink)}
 svg .soft{fill:var(--soft)}
@@ -35,6 +36,12 @@ svg .soft{fill:var(--soft)}
 
 def _e(value: object) -> str:
     return html.escape(str(value))
+
+
+def _short(label: object) -> str:
+    """As much of a label as fits before a bar."""
+    text = str(label)
+    return _e(text if len(text) <= 38 else text[:37] + "…")
 
 
 def render(outcome: Outcome, name: str) -> str:
@@ -54,13 +61,14 @@ def render(outcome: Outcome, name: str) -> str:
         ]),
         f"<p>{_e(model.thresholds.words[0].upper() + model.thresholds.words[1:])}. "
         f"Pairs from {model.thresholds.review:.1f} bits on are for review. {_prior_words(model)}</p>",
-        "".join(f'<p class="warn">{_e(w)}</p>' for w in [*report["notes"], *report["warnings"]]),
+        "".join(f"<p class='warn'>{_e(note)}</p>" for note in report["notes"]), _mended(report["warnings"]),
         "<h2>What was read as what</h2>", _fields(model),
         "<h2>Match weights</h2><p class='soft'>Bits that a comparison's level adds. Green speaks for a match, "
         "red against; where term frequencies apply, a rare value weighs more than shown and a common one less.</p>",
         _weights(model),
         "<h2>How often levels occur</h2><p class='soft'>m: among records of one person. u: among different people. "
-        "A level “shared” or “same …, same …” is counted among the pairs that share that much.</p>", _m_u(model),
+        "A level “shared” or “same …, same …” is counted among the pairs that share that much. What tells relatives "
+        "apart is set, not counted, and left out here.</p>", _m_u(model),
         "<h2>Threshold</h2><p class='soft'>Expected precision and recall of merging every pair from a weight on, from "
         "the model's own probabilities; no labels were used.</p>", _curve(outcome),
         "<h2>Blocking</h2>", _blocking(report),
@@ -75,6 +83,13 @@ def render(outcome: Outcome, name: str) -> str:
         f"<p class='soft'>Model {_e(model.version)}, trained {_e(model.trained_at)} on {report['records']:,} records "
         f"({_e(report['link_type']).replace('_', ' ')})</p>{''.join(sections)}</html>"
     )
+
+
+def _mended(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{_e(warning)}</li>" for warning in warnings)
+    return f"<div class='warn'>Training reports:<ul>{items}</ul></div>"
 
 
 def _prior_words(model: Model) -> str:
@@ -138,7 +153,7 @@ def _bars(rows: Sequence[tuple[str, str, float]], note: Sequence[str] | None = N
         size = max(abs(value) * scale, 0.5)
         x = zero if value >= 0 else zero - size
         colour = "var(--good)" if value >= 0 else "var(--bad)"
-        parts.append(f"<text x='{left - 175}' y='{y + 13}' text-anchor='start'>{_e(label[:34])}</text>")
+        parts.append(f"<text x='120' y='{y + 13}'>{_short(label)}</text>")
         parts.append(f"<rect x='{x + 70:.1f}' y='{y + 3}' width='{size:.1f}' height='13' rx='2' fill='{colour}'/>")
         shown = note[i] if note else f"{value:+.1f}{unit}"
         parts.append(
@@ -156,14 +171,16 @@ def _weights(model: Model) -> str:
 def _m_u(model: Model) -> str:
     parts: list[str] = []
     y = 18
-    titles = ((300, "m: same person"), (660, "u: different people"))
+    titles = ((385, "m: same person"), (725, "u: different people"))
     head = "".join(f"<text x='{x}' y='10' class='soft'>{title}</text>" for x, title in titles)
     for name, levels in _levels(model):
+        if name in ("relative", "suffix"):
+            continue
         parts.append(f"<text x='0' y='{y + 13}' font-weight='600'>{_e(name.replace('_', ' '))}</text>")
         for level in levels:
             m, u = float(level["m_probability"]), float(level["u_probability"])
-            parts.append(f"<text x='120' y='{y + 13}'>{_e(str(level['label_for_charts'])[:30])}</text>")
-            for x, value, colour in ((330, m, "var(--blue)"), (690, u, "var(--bad)")):
+            parts.append(f"<text x='120' y='{y + 13}'>{_short(level['label_for_charts'])}</text>")
+            for x, value, colour in ((385, m, "var(--blue)"), (725, u, "var(--bad)")):
                 parts.append(
                     f"<rect x='{x}' y='{y + 3}' width='{max(value * 240, 0.5):.1f}' height='13' fill='{colour}'/>"
                 )
@@ -262,7 +279,7 @@ def waterfall(score: Score, prior: float) -> str:
         x = 400 + (min(start, end) - low) * scale
         colour = "var(--soft)" if name == "prior" else "var(--good)" if weight >= 0 else "var(--bad)"
         parts.append(f"<text x='0' y='{y + 13}'>{_e(name.replace('_', ' '))}</text>")
-        parts.append(f"<text class='soft' x='130' y='{y + 13}'>{_e(label[:38])}</text>")
+        parts.append(f"<text class='soft' x='130' y='{y + 13}'>{_short(label)}</text>")
         wide = max(abs(weight) * scale, 1)
         parts.append(f"<rect x='{x:.1f}' y='{y + 3}' width='{wide:.1f}' height='13' rx='2' fill='{colour}'/>")
         parts.append(f"<text class='soft' x='{x + abs(weight) * scale + 5:.1f}' y='{y + 13}'>{weight:+.1f}</text>")
@@ -274,7 +291,7 @@ def waterfall(score: Score, prior: float) -> str:
 
 
 def _sizes(sizes: Mapping[int, int], outcome: Outcome) -> str:
-    rows = [("records in a cluster", str(size), float(sizes[size])) for size in sorted(sizes)[:20]]
+    rows = [("records", str(size), float(sizes[size])) for size in sorted(sizes)[:20]]
     note = [f"{sizes[size]:,}" for size in sorted(sizes)[:20]]
     alone = sizes.get(1, 0)
     words = (
