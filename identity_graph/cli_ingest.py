@@ -1,5 +1,6 @@
 """`identity-graph ingest` and `identity-graph verify`: files into the graph, and the graph against its evidence."""
 
+import gc
 import json
 import os
 import shutil
@@ -75,6 +76,10 @@ def ingest(
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     begun = time.monotonic()
+    # Millions of short-lived tuples and no cycles: looking for these takes a fifth of the time if it is done as usual.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
     with _stopping() as stopped:
         run = _Run(settings, files, source, fields, console, stopped)
         found = run.take()

@@ -20,7 +20,6 @@ from pyarrow.csv import WriteOptions, write_csv
 
 from identity_graph.domain.decision import ACTIVE, BLOCKED, REFUSED, SHARED, created_change_id
 from identity_graph.domain.evidence import Key, Link
-from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.rules import Rules
 from identity_graph.services.compact import Compact, Ints
@@ -35,6 +34,8 @@ Table = Any
 
 #: What separates the values of a list in Neo4j's import. No identifier, source or id holds a control character.
 SEPARATOR = "\x1f"
+#: What separates the names of a text that stands for a list.
+TAB = "\t"
 
 
 class Gathering:
@@ -184,22 +185,18 @@ class Load:
         # A junk value is no device: the write path gives it no further label.
         chosen = np.flatnonzero((is_device[e.namespace] & ~e.blocked) == device)
         first, last = _span(self.seen, _ints(self.gathering.observed_at)[self.seer], len(self.keys))
-        names = pa.array(e.namespaces, pa.string()).take(pa.array(e.namespace))
-        values = pa.array([split_key(key)[1] for key in self.keys], pa.string())
         raw = pa.array([self.gathering.raw.get(n) for n in range(len(self.keys))], pa.string())
         state = pa.array([ACTIVE, SHARED, BLOCKED], pa.string()).take(pa.array(e.shared + 2 * e.blocked))
         return pa.table(
             {
                 ":ID": np.arange(len(self.keys)),
                 "key": self.evidence.key_array,
-                "namespace": names,
-                "value": values,
                 "raw": raw,
                 "first_seen:long": first,
                 "last_seen:long": last,
-                "sources:string[]": self._sources(),
+                "sources": self._sources(),
                 "state": state,
-                "partners:string[]": self._partner_lists(),
+                "partners": self._partner_lists(),
             }
         ).take(pa.array(chosen))
 
@@ -242,8 +239,7 @@ class Load:
                 "version:long": np.ones(many, np.int64),
                 "lock:long": np.zeros(many, np.int64),
                 "refused:long": refused,
-                "guarded:boolean": np.zeros(many, bool),
-                "limited:string[]": _joined(home[limited], e.key_array.take(pa.array(limited)), many),
+                "limited": _joined(home[limited], e.key_array.take(pa.array(limited)), many),
                 "created_by": observations.take(pa.array(self.created_by)),
                 "created_link": links.take(_optional(created_link)),
             }
@@ -314,7 +310,7 @@ class Load:
                 "digest": pa.array(gathering.digests, pa.string()),
                 "source": sources,
                 "observed_at:long": _ints(gathering.observed_at),
-                "keys:string[]": _call("binary_join", keys, SEPARATOR),
+                "keys": _call("binary_join", keys, TAB),
                 "result": self._results(),
                 "at:long": np.full(many, at),
             }
@@ -389,11 +385,11 @@ def _optional(numbers: Ints) -> Column:
 
 
 def _joined(group: Ints, texts: Column, many: int) -> Column:
-    """The texts of each group as one, a list for the import; null where there are none. ``group`` is sorted."""
+    """The texts of each group as one, as the write path keeps them; null where there are none. ``group`` is sorted."""
     ends = np.searchsorted(group, np.arange(many + 1))
     lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), texts)
     nothing = pa.scalar(None, pa.string())
-    return _call("if_else", pa.array(np.diff(ends) > 0), _call("binary_join", lists, SEPARATOR), nothing)
+    return _call("if_else", pa.array(np.diff(ends) > 0), _call("binary_join", lists, TAB), nothing)
 
 
 def _call(name: str, *values: Any) -> Column:

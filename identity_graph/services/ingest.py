@@ -6,7 +6,8 @@ observation has an id, its own or one that follows from what it says.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
@@ -34,7 +35,7 @@ T = TypeVar("T")
 #: Rows from which columns are recognised.
 SAMPLE = 200
 #: Batches that are written together at most: throughput is flat from there on.
-MOST_TOGETHER = 8
+MOST_TOGETHER = 16
 #: A database that has just started takes its first statements very slowly, so the first write is small; the next one
 #: is larger after one below QUICK, smaller after one above SLOW. Seconds.
 QUICK, SLOW = 1.5, 4.0
@@ -226,29 +227,29 @@ class _Taking:
         earlier = Committed.read_from(self.graph, self.source.key)
         first = True
         with reading(replace(task, begin=earlier.place) if earlier else task, workers=1) as batches:
-            for batch in self._joined(batches):
+            for batch, observations in ahead(self._joined(batches)):
                 if first:
                     self.tally.begin(earlier if earlier and batch.resumed else Committed())
                     first = False
-                self._commit(batch)
+                self._commit(batch, observations)
                 self.tally.report.seconds = time.monotonic() - begun
                 told(batch.place.bytes)
                 if stopped():
                     return
         self.tally.report.finished = True
 
-    def _joined(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Batches put together to writes."""
+    def _joined(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[Observation]]]:
+        """Batches put together to writes, and their observations."""
         while some := list(islice(batches, self.together)):
             first, *others = some
             for other in others:
                 first.extend(other)
-            yield first
+            yield first, first.observations()
 
-    def _commit(self, batch: Batch) -> None:
+    def _commit(self, batch: Batch, observations: list[Observation]) -> None:
         """Write the rows, then the rejections, then the place: cut off in between, the next run mends it."""
         begun = time.monotonic()
-        answers = self._write(batch.observations())
+        answers = self._write(observations)
         seconds = time.monotonic() - begun
         if seconds < QUICK:
             self.together = min(MOST_TOGETHER, self.together * 2)
@@ -270,6 +271,15 @@ class _Taking:
                 raise
         middle = len(observations) // 2
         return self._write(observations[:middle]) + self._write(observations[middle:])
+
+
+def ahead(items: Iterator[T]) -> Generator[T]:
+    """The items, each drawn while the one before it is in use."""
+    with ThreadPoolExecutor(1) as drawing:
+        drawn = drawing.submit(next, items, None)
+        while (item := drawn.result()) is not None:
+            drawn = drawing.submit(next, items, None)
+            yield item
 
 
 def _patiently(work: Callable[[], T]) -> T:

@@ -66,15 +66,16 @@ class Stored:
 
 
 _READS = {
-    "identifiers": "MATCH (i:Identifier) RETURN i {.*, device: i:Device} AS row",
-    "profiles": "MATCH (p:Profile) RETURN p {.*} AS row",
+    "identifiers": "MATCH (i:Identifier) RETURN i {.*, device: i:Device, sources: split(i.sources, '\t')} AS row",
+    "profiles": "MATCH (p:Profile) RETURN p {.*, limited: CASE WHEN p.limited IS NULL THEN [] "
+    "ELSE split(p.limited, '\t') END, guarded: coalesce(p.guarded, false)} AS row",
     "links": "MATCH (a)-[l:LINK]->(b) RETURN l {.*, a: a.key, b: b.key} AS row",
     "members": "MATCH (i)-[m:MEMBER_OF]->(p) RETURN m {.*, key: i.key, profile: p.id} AS row",
     "former": "MATCH (i)-[m:WAS_MEMBER_OF]->(p) RETURN m {.*, key: i.key, profile: p.id} AS row",
     "tombstones": "MATCH (p)-[m:MERGED_INTO]->(q) RETURN m {.*, loser: p.id, survivor: q.id} AS row",
     "changes": "MATCH (c:Change) RETURN c {.*, roles: [(c)-[of:OF]->(p) | [p.id, of.role]]} AS row",
     "records": "MATCH (r:Record) RETURN r {.*, anchors: [(r)-[:HAS]->(i) | i.key]} AS row",
-    "observations": "MATCH (o:Observation) RETURN o {.*} AS row",
+    "observations": "MATCH (o:Observation) RETURN o {.*, keys: split(o.keys, '\t')} AS row",
 }
 _NAME = {"identifiers": "key", "records": "key"}
 

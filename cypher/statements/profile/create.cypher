@@ -1,5 +1,5 @@
 // name: profile/create
-// summary: Create profiles. Rows: id, size, refused links, limited keys, observation, link, guarded.
+// summary: Create profiles. Rows: id, size, refused links, limited keys (null: none), observation, link, guarded (null: no).
 // params: rows: List<List<Any>>, at: Integer
 // returns: elements: List<String>
 // access: write

@@ -7,7 +7,7 @@
 UNWIND $rows AS row
 MATCH (loser:Profile) WHERE elementId(loser) = row[0]
 MATCH (survivor:Profile) WHERE elementId(survivor) = row[1]
-SET loser.status = 'MERGED', loser.size = 0, loser.refused = 0, loser.limited = [], loser.version = loser.version + 1
+SET loser.status = 'MERGED', loser.size = 0, loser.refused = 0, loser.limited = null, loser.version = loser.version + 1
 CREATE (loser)-[:MERGED_INTO {at: $at, change: row[2]}]->(survivor)
 WITH loser, survivor
 MATCH (older:Profile)-[old:MERGED_INTO]->(loser)

@@ -7,7 +7,7 @@
 MATCH (p:Profile) WHERE p.status = 'ACTIVE'
 WITH p ORDER BY p.size DESC, p.id LIMIT 20
 MATCH (p)<-[:MEMBER_OF]-(i:Identifier)
-UNWIND i.sources AS source
+UNWIND split(i.sources, '\t') AS source
 WITH p, count(DISTINCT source) AS sources, min(i.key) AS key
 RETURN key
 ORDER BY sources DESC, p.size DESC, p.id LIMIT 1

@@ -1,5 +1,5 @@
 // name: profile/update
-// summary: What profiles hold after a change. Rows: element, size, refused links, limited keys, guarded.
+// summary: What profiles hold after a change. Rows: element, size, refused links, limited keys (null: none), guarded (null: no).
 // params: rows: List<List<Any>>
 // returns: none
 // access: write

@@ -1,7 +1,7 @@
 // name: verify/identifiers
 // summary: All identifiers, each as often as it has a profile: whether the membership repeats its key, since when, and in which profile.
 // params: none
-// returns: key: String, state: String, partners: List<String>, repeated: Boolean, since: Integer, profile: String
+// returns: key: String, state: String, partners: String, repeated: Boolean, since: Integer, profile: String
 // access: read
 // index: none
 MATCH (i:Identifier)

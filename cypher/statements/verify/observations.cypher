@@ -5,7 +5,7 @@
 // access: read
 // index: identifier_key
 MATCH (o:Observation)
-UNWIND o.keys AS key
+UNWIND split(o.keys, '\t') AS key
 OPTIONAL MATCH (i:Identifier {key: key})
 WITH o, i WHERE i IS NULL
 RETURN DISTINCT o.id AS observation

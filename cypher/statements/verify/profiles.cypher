@@ -1,7 +1,7 @@
 // name: verify/profiles
 // summary: All profiles with what they say of themselves, and the survivors that they lead to.
 // params: none
-// returns: id: String, status: String, size: Integer, refused: Integer, limited: List<String>, guarded: Boolean, survivors: List<String>
+// returns: id: String, status: String, size: Integer, refused: Integer, limited: String, guarded: Boolean, survivors: List<String>
 // access: read
 // index: none
 MATCH (p:Profile)
