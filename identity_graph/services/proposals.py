@@ -10,7 +10,7 @@ from identity_graph.domain.matches import ProposalStatus
 from identity_graph.domain.partition import Holding, refused_by_ends
 from identity_graph.domain.rules import Rules
 from identity_graph.services.lookup import Freshness
-from identity_graph.services.observe import Cause, Clock, Written, new_id, state
+from identity_graph.services.observe import Cause, Clock, Written, from_text, new_id, state
 from identity_graph.store.errors import StaleRead
 from identity_graph.store.graph import Graph, Transaction
 
@@ -79,8 +79,8 @@ class Proposals:
         if apart:
             refusal = Refusal(RefusalCode.CANNOT_LINK, (a, b))
         elif not refusal and len(profiles) > 1:
-            holding = Holding.of(one_limited, self._rules, one_size)
-            refusal = holding.refuses(Holding.of(other_limited, self._rules, other_size), self._rules)
+            holding = Holding.of(from_text(one_limited), self._rules, one_size)
+            refusal = holding.refuses(Holding.of(from_text(other_limited), self._rules, other_size), self._rules)
         return Proposal(id, ProposalStatus(status), weight, profiles, refusal)
 
     def decide(

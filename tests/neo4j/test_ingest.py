@@ -137,12 +137,12 @@ def test_a_run_that_died_anywhere_loses_nothing(
     for after in (False, True):
         calls = 0
 
-        def die(*given: Any, after: bool = after) -> Any:
+        def die(*given: Any, after: bool = after, **more: Any) -> Any:
             nonlocal calls
             calls += 1
             if calls == 3 and not after:
                 raise KeyboardInterrupt
-            result = true(*given)
+            result = true(*given, **more)
             if calls == 3:
                 raise KeyboardInterrupt
             return result
@@ -186,11 +186,11 @@ def test_an_unsettled_database_is_waited_for(
     true, errors = module.write_batch, iter([Unavailable("gone"), TimedOut("slow"), TimedOut("slow"), None])
     sizes: list[int] = []
 
-    def unsettled(graph: Graph, batch: Sequence[Observation], rules: Rules) -> Any:
+    def unsettled(graph: Graph, batch: Sequence[Observation], rules: Rules, **more: Any) -> Any:
         sizes.append(len(batch))
         if error := next(errors, None):
             raise error
-        return true(graph, batch, rules)
+        return true(graph, batch, rules, **more)
 
     monkeypatch.setattr(module, "write_batch", unsettled)
     assert counts(take(graph, path)) == (30, 30, 0, 0)
