@@ -107,6 +107,7 @@ async def warm_up(services: Services) -> None:
             await _patiently(read, many, fresh)
     for many in (100, 1_000, *[1] * WARM_UP):
         await _patiently(person, many, present)
+    await asyncio.to_thread(services.graph.plan_writes)
 
 
 async def _patiently(read: Read, many: int, fresh: Freshness) -> None:

@@ -10,7 +10,7 @@ import neo4j
 from neo4j import GraphDatabase, NotificationMinimumSeverity, unit_of_work
 
 from identity_graph.store.errors import SchemaMismatch, StaleRead, our_errors
-from identity_graph.store.statements import Statement, migrations, statement
+from identity_graph.store.statements import Statement, all_statements, migrations, statement
 
 T = TypeVar("T")
 
@@ -186,6 +186,17 @@ class Graph:
     def is_current(self) -> bool:
         """Whether every migration of this program was applied."""
         return not _missing(self.read("migration/list"))
+
+    def plan_writes(self) -> None:
+        """Have every statement that writes a list planned, by giving it an empty one; it takes a second or two."""
+        nothing = {"List": [], "Integer": 0, "Float": 0.0, "String": ""}
+
+        def work(tx: Transaction) -> None:
+            for of in all_statements():
+                if of.access == "write" and any(kind.startswith("List") for kind in of.params.values()):
+                    tx.run(of.name, **{name: nothing[kind.partition("<")[0]] for name, kind in of.params.items()})
+
+        self.write(work, dry_run=True, timeout=LONG_READ_TIMEOUT)
 
     def explain(self, of: Statement) -> neo4j.ResultSummary:
         """The plan of a statement, for tests."""
