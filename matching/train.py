@@ -21,6 +21,8 @@ With few matches α lets the priors carry; with many the data speak. Fellegi and
 Winkler (1988) for EM.
 """
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -87,6 +89,26 @@ def case_sql(comparison: Comparison) -> str:
         value = -1 if level.null else index
         branches.append(f"ELSE {value}" if level.sql == "ELSE" else f"WHEN {level.sql} THEN {value}")
     return f"CASE {' '.join(branches)} END"
+
+
+_CALL = re.compile(r"(?:jaro_winkler_similarity|levenshtein|damerau_levenshtein|list_has_any)\([^()]*\)")
+
+
+def _computed_once(cases: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The cases with names in place of calls that several of their conditions make, and those calls as columns.
+
+    DuckDB computes a call in each branch anew. Every Damerau distance is asked for after a Levenshtein distance of at
+    most 2, so it is computed for those alone.
+    """
+    normal = [case.replace('"', "") for case in cases]
+    seen = Counter(call for case in normal for call in _CALL.findall(case))
+    names = {call: f"call_{i}" for i, call in enumerate(call for call, count in seen.items() if count > 1)}
+    columns: list[str] = []
+    for call, name in names.items():
+        function, _, arguments = call.partition("(")
+        wanted = f"CASE WHEN levenshtein({arguments} <= 2 THEN {call} END" if function.startswith("damerau") else call
+        columns.append(f"{wanted} AS {name}")
+    return [_CALL.sub(lambda found: names.get(found.group(), found.group()), case) for case in normal], columns
 
 
 def columns_used(comparisons: Sequence[Comparison], available: Sequence[str]) -> list[str]:
@@ -170,8 +192,9 @@ def patterns(
     tf_terms: dict[bool, list[str]] = {False: [], True: []}
     tf_columns: list[str] = []
     outer: list[str] = []
+    cases, calls = _computed_once([case_sql(comparison) for comparison in comparisons])
     for k, comparison in enumerate(comparisons):
-        outer.append(f"{case_sql(comparison)} AS g{k}")
+        outer.append(f"{cases[k]} AS g{k}")
         for index, level in enumerate(comparison.levels):
             if level.tf:
                 tf_columns.append(level.tf)
@@ -200,7 +223,8 @@ def patterns(
     own, home = (f"round({' + '.join(terms) or '0'})" for terms in tf_terms.values())
     sql = f"""
         WITH p AS (SELECT {sides} FROM {pairs} c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
-        v AS (SELECT {", ".join([*outer, f"{known} AS known", *carried])} FROM p)
+        q AS (SELECT {", ".join(["*", *calls])} FROM p),
+        v AS (SELECT {", ".join([*outer, f"{known} AS known", *carried])} FROM q)
         SELECT {gammas}, {own} AS own, {home} AS home, known, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
     """
     found = con.execute(sql).fetchnumpy()
