@@ -23,6 +23,10 @@ Progress = Callable[[str], None]
 Row = tuple[str, str, Mapping[str, Any]]
 #: Records of one file, and the most columns that are looked at.
 CHUNK, COLUMNS = 50_000, 200
+#: Of the matches that all rules find together, the chosen ones may miss so many.
+LEFT_OUT = 0.005
+#: Pairs of a record that are compared though the other rules seem to do.
+PAIRS_EACH = 8
 
 
 def write_records(rows: Iterable[Row], folder: Path) -> list[Path]:
@@ -80,27 +84,34 @@ def all_pairs(files: Sequence[Path], models: Path, version: str, progress: Progr
 
 
 def _with_fewer_rules(con: duckdb.DuckDBPyConnection, model: Model) -> Model:
-    """Where there are more blocking rules than a record keeps values: those that find the most pairs, one by one."""
-    if len(model.rules) <= BLOCKS:
-        return model
+    """With the blocking rules that find nearly all matches at the least cost, no more than a record keeps values of.
+
+    One by one the rule that finds the most expected matches for each pair that it makes. When hardly any is left, cheap
+    ones follow, for records that lack what those of the training had.
+    """
     predict.predict(con, predict.linker(con, model.settings), model.thresholds.review)
     found = " + ".join(f"CASE WHEN l.bk_{n} = r.bk_{n} THEN {1 << n} ELSE 0 END" for n in range(len(model.rules)))
-    by_rules: dict[int, int] = dict(
+    expected: dict[int, float] = dict(
         con.execute(
-            f"SELECT {found}, count(*) FROM edges JOIN records l ON l.rid = rid_l JOIN records r ON r.rid = rid_r "  # noqa: S608 - numbers only
-            "GROUP BY 1"
+            f"SELECT {found}, sum(1 / (1 + pow(2, -match_weight))) FROM edges "  # noqa: S608 - numbers only
+            "JOIN records l ON l.rid = rid_l JOIN records r ON r.rid = rid_r GROUP BY 1"
         ).fetchall()
     )
+    least = LEFT_OUT * sum(expected.values())
+    budget = PAIRS_EACH * float(model.report["records"])
     chosen: list[int] = []
-    while len(chosen) < BLOCKS:
-        gain = {
-            n: sum(count for rules, count in by_rules.items() if rules >> n & 1)
-            for n in range(len(model.rules))
+    while len(chosen) < min(BLOCKS, len(model.rules)):
+        worth = {
+            n: (sum(many for rules, many in expected.items() if rules >> n & 1) / (rule.pairs + 1), -rule.pairs)
+            for n, rule in enumerate(model.rules)
             if n not in chosen
         }
-        best = max(gain, key=lambda n: (gain[n], -n))
+        best = max(worth, key=worth.__getitem__)
+        budget -= model.rules[best].pairs
+        if budget < 0 and sum(expected.values()) <= least:
+            break
         chosen.append(best)
-        by_rules = {rules: count for rules, count in by_rules.items() if not rules >> best & 1}
+        expected = {rules: many for rules, many in expected.items() if not rules >> best & 1}
     settings = dict(model.settings)
     settings["blocking_rules_to_generate_predictions"] = [
         {"blocking_rule": f"l.bk_{n} = r.bk_{n}"} for n in range(len(chosen))

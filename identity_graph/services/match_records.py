@@ -30,7 +30,7 @@ from identity_graph.domain.matches import (
     match,
 )
 from identity_graph.domain.rules import Rules
-from identity_graph.services.observe import UNMATCHED, Clock, Prepare, Row, Written, state, verdict
+from identity_graph.services.observe import ACTIVATING, UNMATCHED, Clock, Prepare, Row, Written, state, verdict
 from identity_graph.store.errors import Conflict, StoreError
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
@@ -129,19 +129,22 @@ class Matching:
         return self.behind
 
     def sweep(self, model: "Compiled", unmatched: int = UNMATCHED) -> int:
-        """Match a batch of what is marked as unmatched; how many records."""
+        """Match a batch of what is marked as unmatched; how many records.
+
+        While a model is activated, each is compared with those that still wait: the others were compared with it.
+        """
         ((keys,),) = self.graph.read("record/unmatched", unmatched=unmatched, limit=BATCH)
         if keys:
-            self.match(model, keys)
+            self.match(model, keys, waiting=unmatched == ACTIVATING)
         return len(keys)
 
-    def match(self, model: "Compiled", keys: Sequence[str]) -> str:
+    def match(self, model: "Compiled", keys: Sequence[str], *, waiting: bool = False) -> str:
         """Compare some records and write what changed; a consistency token.
 
         Raises a :class:`StoreError`: what was not written stays marked.
         """
         for _ in range(ATTEMPTS):
-            compared = self.compare(model, keys)
+            compared = self.compare(model, keys, waiting)
             if compared.unread:
                 self.prepare(model, compared.unread)
                 continue
@@ -152,15 +155,20 @@ class Matching:
                 return token
         raise Conflict("the same records kept changing; they are matched later")
 
-    def compare(self, model: "Compiled", keys: Sequence[str]) -> Compared:
-        """What the model says of records, and what their matched links say so far."""
+    def compare(self, model: "Compiled", keys: Sequence[str], waiting: bool) -> Compared:
+        """What the model says of records, and what their matched links say so far.
+
+        ``waiting``: only of pairs with records that wait too; links that this model made already stay.
+        """
 
         def read(tx: Transaction) -> tuple[list[Row], list[Row]]:
-            rows = tx.one("record/candidates", keys=list(keys), model=model.version, most=model.block_cap + 1)
+            asked = {"keys": list(keys), "model": model.version, "waiting": waiting}
+            rows = tx.one("record/candidates", most=model.block_cap + 1, **asked)
             return rows, tx.one("match/stored", keys=list(keys))
 
         rows, stored = self.graph.read_many(read, timeout=WRITE_TIMEOUT)
-        found = Compared(stored={row[0]: StoredMatch(*row) for row in stored})
+        known_links = (StoredMatch(*row) for row in stored)
+        found = Compared(stored={m.id: m for m in known_links if not (waiting and m.version == model.version)})
         found.own = {row[0]: row[1] for row in rows}
         found.unread = sorted(set(keys) - found.own.keys())
         known = {row[0]: orjson.loads(row[2]) for row in rows}

@@ -171,8 +171,8 @@ def test_a_record_that_changes_while_it_is_compared_is_compared_again(
     write_batch(matching.graph, [row("crm", "1", one)], RULES, matching=matching)
     compare, changed = Matching.compare, []
 
-    def meanwhile(self: Matching, model: Compiled, keys: Sequence[str]) -> Compared:
-        found = compare(self, model, keys)
+    def meanwhile(self: Matching, model: Compiled, keys: Sequence[str], waiting: bool) -> Compared:
+        found = compare(self, model, keys, waiting)
         if not changed:
             changed.append(True)
             write_batch(matching.graph, [row("crm", "1", stranger, version=1)], RULES, matching=matching)
