@@ -12,7 +12,8 @@ comparison is done again. Without an active model nothing is compared or written
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ logger = logging.getLogger("identity_graph.matching")
 
 #: Records of one transaction.
 BATCH = 250
+#: Such transactions at a time.
+AT_ONCE = 2
 #: Seconds after which is looked again which model is active.
 REFRESH = 5.0
 #: Comparisons of the same records, where others keep changing them.
@@ -114,7 +117,7 @@ class Matching:
         if model is None or not keys:
             return ""
         try:
-            return join_tokens(self.match(model, some) for some in _in_batches(keys))
+            return self._match_all(model, keys)
         except StoreError as e:
             logger.warning("matching was put off: %s", e)
             self.behind = True
@@ -133,10 +136,19 @@ class Matching:
 
         While a model is activated, each is compared with those that still wait: the others were compared with it.
         """
-        ((keys,),) = self.graph.read("record/unmatched", unmatched=unmatched, limit=BATCH)
+        ((keys,),) = self.graph.read("record/unmatched", unmatched=unmatched, limit=AT_ONCE * BATCH)
         if keys:
-            self.match(model, keys, waiting=unmatched == ACTIVATING)
+            self._match_all(model, keys, waiting=unmatched == ACTIVATING)
         return len(keys)
+
+    def _match_all(self, model: "Compiled", keys: Sequence[str], *, waiting: bool = False) -> str:
+        """In batches, some at once: while one is compared here, the database reads or writes for another."""
+        batches = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
+        if len(batches) == 1:
+            return self.match(model, keys, waiting=waiting)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            running = [pool.submit(self.match, model, some, waiting=waiting) for some in batches]
+            return join_tokens([done.result() for done in running])
 
     def match(self, model: "Compiled", keys: Sequence[str], *, waiting: bool = False) -> str:
         """Compare some records and write what changed; a consistency token.
@@ -277,7 +289,3 @@ def write_matches(tx: Transaction, matches: Mapping[str, Match], written: Writte
         tx.do("match/create", rows=new, at=written.at)
     if old:
         tx.do("match/restate", rows=old, at=written.at)
-
-
-def _in_batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))

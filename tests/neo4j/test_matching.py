@@ -1,5 +1,9 @@
 """Matching in the service: the links that records get one by one are those of Splink's prediction over all of them."""
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +21,7 @@ from identity_graph.domain.evidence import Observation
 from identity_graph.domain.matches import ProposalStatus
 from identity_graph.domain.rules import Rules
 from identity_graph.matcher.compiled import Compiled
+from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import models
 from identity_graph.services.match_records import Compared, Matching
 from identity_graph.services.observe import ACTIVATING
@@ -308,3 +313,46 @@ def test_a_proposal_whose_record_changed_is_withdrawn(
     with pytest.raises(NotDecided) as refused:
         queue.decide(id, ProposalStatus.MERGED, "ann", "asked them")
     assert refused.value.code == "UNKNOWN_PROPOSAL"
+
+
+def test_the_commands_train_activate_and_go_back(
+    graph: Graph, driver: neo4j.Driver, neo4j_connection: Connection, tmp_path: Path
+) -> None:
+    write_batch(graph, [row(*record) for record in records(150)], RULES)
+    to = neo4j_connection
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("NEO4J_", "IDENTITY_GRAPH_"))}
+    env = clean | {"NEO4J_URI": to.uri, "NEO4J_USER": to.user, "NEO4J_PASSWORD": to.password}
+    env |= {"IDENTITY_GRAPH_DATA_DIR": str(tmp_path)}
+
+    def match(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("identity-graph")), "match", *words]
+        return subprocess.run(command, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    def told(*words: str) -> dict[str, Any]:
+        done = match(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    version = told("train", "--from-graph")["version"]
+    shown = told("activate", version)
+    assert (shown["applied"], shown["merges"] > 50) == (False, True)
+    assert links(driver) == {}
+    assert told("activate", version, "--yes")["applied"]
+    found = links(driver)
+    assert len(found) == shown["joining"][1] + shown["proposals"][1]
+    again = told("activate", version)
+    assert (again["merges"], again["splits"]) == (0, 0)
+    back = told("activate", "--previous", "--yes")
+    assert (back["model"], back["splits"]) == (None, shown["merges"])
+    assert links(driver) == {}
+    assert_whole(graph)
+    for words, says in (
+        (("activate", "nothing"), version),
+        (("activate", "--previous"), "no model is active"),
+        (("train", "--from-graph", "--model", "x"), "--from-graph"),
+        (("train",), "FILES"),
+    ):
+        failed = match(*words)
+        assert failed.returncode in (1, 2)
+        assert says in failed.stderr
+        assert "Traceback" not in failed.stderr
