@@ -18,6 +18,7 @@ from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import Rules
 from identity_graph.services.bulk_load import SEPARATOR, Gathering, Load
 from identity_graph.services.ingest_batches import Batch, pack
+from identity_graph.services.observe import from_text
 
 Things = dict[str, dict[str, Any]]
 
@@ -90,9 +91,9 @@ def loaded(observations: Sequence[Observation], rules: Rules) -> dict[str, Thing
     return {
         "identifiers": {
             row["key"]: {
-                "seen": (int(row["first_seen:long"]), int(row["last_seen:long"]), listed(row["sources:string[]"])),
+                "seen": (int(row["first_seen:long"]), int(row["last_seen:long"]), from_text(row["sources"])),
                 "state": row["state"],
-                "partners": listed(row["partners:string[]"]),
+                "partners": from_text(row["partners"]),
                 "profile": home.get(row["key"]),
             }
             for row in (*rows["Identifier"], *rows["Identifier:Device"])
@@ -101,7 +102,7 @@ def loaded(observations: Sequence[Observation], rules: Rules) -> dict[str, Thing
             named[row["id"]]: {
                 "size": int(row["size:long"]),
                 "refused": int(row["refused:long"]),
-                "limited": listed(row["limited:string[]"]),
+                "limited": from_text(row["limited"]),
                 "created": (row["created_by"], row["created_link"] or None),
             }
             for row in rows["Profile"]
@@ -110,16 +111,12 @@ def loaded(observations: Sequence[Observation], rules: Rules) -> dict[str, Thing
             row["id"]: {
                 "ends": (key_of[row[":START_ID"]], key_of[row[":END_ID"]], row["source"]),
                 "seen": (int(row["first_seen:long"]), int(row["last_seen:long"]), int(row["count:long"])),
-                "refusal": (row["reason"], listed(row["parties:string[]"])) if row["state"] == "REFUSED" else None,
+                "refusal": (row["reason"], row["parties:string[]"].split(SEPARATOR)) if row["reason"] else None,
             }
             for row in rows["LINK"]
         },
         "observations": {row["id"]: answered(row["result"], named) for row in rows["Observation"]},
     }
-
-
-def listed(text: str) -> list[str]:
-    return text.split(SEPARATOR) if text else []
 
 
 def answered(result: str, named: dict[str, str]) -> dict[str, Any]:
