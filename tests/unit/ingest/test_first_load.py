@@ -111,12 +111,16 @@ def loaded(observations: Sequence[Observation], rules: Rules) -> dict[str, Thing
             row["id"]: {
                 "ends": (key_of[row[":START_ID"]], key_of[row[":END_ID"]], row["source"]),
                 "seen": (int(row["first_seen:long"]), int(row["last_seen:long"]), int(row["count:long"])),
-                "refusal": (row["reason"], row["parties:string[]"].split(SEPARATOR)) if row["reason"] else None,
+                "refusal": (row["reason"], listed(row["parties:string[]"])) if row["reason"] else None,
             }
             for row in rows["LINK"]
         },
         "observations": {row["id"]: answered(row["result"], named) for row in rows["Observation"]},
     }
+
+
+def listed(text: str) -> list[str]:
+    return text.split(SEPARATOR) if text else []
 
 
 def answered(result: str, named: dict[str, str]) -> dict[str, Any]:
