@@ -34,10 +34,10 @@ class Example(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """A model that matches the graph: how many records it learned from, and the seconds of learning and of matching;
-    both 0 where an earlier run did it."""
+    """A model that matches the graph: since when, in microseconds since 1970, and the seconds of learning and of
+    matching; both 0 where an earlier run did it."""
 
-    text: str
+    since: int
     learning: float
     matching: float
 
@@ -49,12 +49,12 @@ def learn(graph: Graph, rules: Rules, folder: Path, progress: Callable[[str], No
     """
     active = next((model for model in known_models(graph) if model.active), None)
     if active:
-        return Learned(active.text, 0, 0)
+        return Learned(active.activated_at or 0, 0, 0)
     begun = time.monotonic()
     model = models.train(graph, folder, progress)
-    trained = time.monotonic()
+    trained, since = time.monotonic(), now()
     models.activate(Matching(graph, rules, folder, now), model.version, lambda what, _: progress(f"{what} records"))
-    return Learned(model.text, trained - begun, time.monotonic() - trained)
+    return Learned(since, trained - begun, time.monotonic() - trained)
 
 
 class Matched(NamedTuple):

@@ -71,6 +71,13 @@ class Key(NamedTuple):
         return f"{self.namespace}:{self.value}"
 
 
+class Record(NamedTuple):
+    """A record as GraphQL takes it."""
+
+    source: str
+    recordId: str
+
+
 class Client:
     """Sends the operations of `graphql/operations`. ``seconds`` is what the last answer took."""
 
@@ -115,6 +122,10 @@ class Client:
     def explained(self, one: Key, other: Key) -> Json:
         """Why two identifiers are one person's, or why not."""
         return self.ask("ExplainConnection", **{"from": one._asdict(), "to": other._asdict()})["explainConnection"]
+
+    def scored(self, one: Record, other: Record) -> Json:
+        """What the model says of two records."""
+        return self.ask("ScoreRecords", a=one._asdict(), b=other._asdict())["scoreRecords"]
 
     def proposals(self) -> Iterator[Json]:
         """What the model proposes, the surest first."""

@@ -1,7 +1,7 @@
 """The order in which the demonstration asks and shows: once for the shipped story, once for anybody's own files."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from identity_graph.app import CannotServe
 from identity_graph.demo import showing
 from identity_graph.demo.loading import Load, glued, observations, withheld
 from identity_graph.demo.matched import learn, match
-from identity_graph.demo.service import Client, Json, Key
+from identity_graph.demo.service import Client, Json, Key, Record
 from identity_graph.demo.showing import Chapters, LinkLine, RefusalLine, called, day, short
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
 from identity_graph.services.ingest import UNHURRIED, totals
@@ -147,7 +147,8 @@ def _no_shared_identifier(tour: Tour, story: Json, models: Path) -> None:
     with Console(stderr=True).status("learning") as status:
         model = learn(tour.graph, tour.rules, models, status.update)
     card, account = (Key(**story[what]) for what in ("crm", "account"))
-    pair = [tour.client.person(key) for key in (card, account)]
+    before = (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=model.since - 1)).isoformat()
+    pair = [tour.client.person(key, before) for key in (card, account)]
     told = showing.table(*map(showing.brief, ("", "profile", "born", "e-mail", "postcode")))
     for key, profile in zip((card, account), pair, strict=True):
         values = (showing.trait(profile, name) or "" for name in ("dob", "email", "postcode"))
@@ -190,6 +191,13 @@ def _father_and_son(tour: Tour, story: Json) -> None:
         )
     tour.out.print(told)
     tour.out.print("Their customer numbers differ, and crm_id is unique: the shared landline cannot join them.")
+    cards = (Record("crm", story[who]["value"]) for who in ("father", "son"))
+    scored = tour.client.scored(*cards)
+    levels = [(level["comparison"], level["level"], level["matchWeight"]) for level in scored["levels"]]
+    weight = scored["matchWeight"]
+    misled = "would be misled, were it not for that rule" if weight > 0 else "is not misled by one name and one home"
+    tour.out.print(f"The model {misled}:\n")
+    tour.out.print(showing.waterfall("their cards", levels, weight))
 
 
 # ---------------------------------------------------------------------------------------------- one's own files

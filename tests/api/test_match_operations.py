@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import Service, an, an_email, running, seen
+from live import OPERATIONS, Service, an, an_email, running, seen
 from trained import Traits, activated, doubtful, model
 
 from identity_graph.app import composed
@@ -165,8 +165,7 @@ def test_a_refused_link_explains_why_two_are_apart(service: Service) -> None:
     assert all(found["link"]["state"] == "REFUSED" for found in why["refused"])
 
 
-SCORE = """query($a: RecordInput!, $b: RecordInput!) {
-    scoreRecords(a: $a, b: $b) { modelVersion matchWeight levels { comparison level matchWeight } } }"""
+SCORE = (OPERATIONS / "ScoreRecords.graphql").read_text()
 
 
 def test_any_two_records_can_be_scored(
@@ -184,9 +183,7 @@ def test_any_two_records_can_be_scored(
 
 
 def test_the_model_tells_its_weights(matched: Service, service: Service, trained: Compiled) -> None:
-    query = """{ matchModel { version trainedAt activatedAt thresholds { automatic review } expectation priorWeight
-        weights { comparison level matchWeight } } }"""
-    found = matched.post(query).json()["data"]["matchModel"]
+    found = matched.run("MatchModel")["matchModel"]
     assert found["version"] == trained.version
     assert found["thresholds"] == {"automatic": trained.auto, "review": trained.review}
     assert (
@@ -194,7 +191,7 @@ def test_the_model_tells_its_weights(matched: Service, service: Service, trained
         > 0
         > min(level["matchWeight"] for level in found["weights"])
     )
-    assert service.post(query).json()["data"] == {"matchModel": None}
+    assert service.run("MatchModel") == {"matchModel": None}
 
 
 def test_a_decision_needs_a_reason(matched: Service) -> None:

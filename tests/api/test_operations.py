@@ -8,7 +8,7 @@ from identity_graph.api.schema import core_schema, sdl
 
 SERVED = {
     *("SubmitLinks", "Resolve", "Customer360", "ProfileById", "CrossDevice", "MergeLineage"),
-    *("Proposals", "DecideProposal", "ExplainConnection"),
+    *("Proposals", "DecideProposal", "ExplainConnection", "ScoreRecords", "MatchModel"),
 }
 
 
