@@ -27,6 +27,7 @@ from identity_graph.domain.matches import (
     Match,
     ProposalStatus,
     StoredMatch,
+    UnusableModel,
     differences,
     match,
 )
@@ -49,6 +50,7 @@ AT_ONCE = 2
 REFRESH = 5.0
 #: Comparisons of the same records, where others keep changing them.
 ATTEMPTS = 5
+NEVER = float("-inf")
 #: Seconds for a read that nobody waits for in a request.
 UNHURRIED = 60.0
 
@@ -86,29 +88,41 @@ class Matching:
         """``models`` is the folder with a folder for each model, by its version."""
         self.graph, self.rules, self.models, self.clock = graph, rules, models, clock
         self.behind = True
-        self._guard = threading.Lock()
+        self._guard, self._told = threading.Lock(), ""
         self._model: Compiled | None = None
-        self._looked = float("-inf")
+        self._looked = NEVER
 
     def active(self) -> "Compiled | None":
-        """The model that matches now. Raises :class:`UnusableModel` where its folder is not here."""
+        """The model that matches now.
+
+        Raises :class:`UnusableModel` where its folder is not here. If that happens later on, writing goes on without
+        matching, which the log tells.
+        """
         with self._guard:
             if time.monotonic() - self._looked > REFRESH:
                 rows = self.graph.read("model/active")
-                version: str | None = rows[0][0] if rows else None
-                if version is None:
+                try:
+                    self._take(rows[0][0] if rows else None)
+                except UnusableModel as e:
                     self._model = None
-                elif self._model is None or self._model.version != version:
-                    from identity_graph.matcher.compiled import Compiled
-
-                    self._model = Compiled.load(self.models, version)
-                    self.behind = True
+                    if self._looked == NEVER:
+                        raise
+                    logger.error("nothing is matched any more: %s; then activate it once more", e)
                 self._looked = time.monotonic()
             return self._model
 
+    def _take(self, version: str | None) -> None:
+        if version is None:
+            self._model = None
+        elif self._model is None or self._model.version != version:
+            from identity_graph.matcher.compiled import Compiled
+
+            self._model = Compiled.load(self.models, version)
+            self.behind = True
+
     def look_again(self) -> None:
         """Another model may have become active."""
-        self._looked = float("-inf")
+        self._looked = NEVER
 
     def after(self, batch: Sequence[Observation]) -> str:
         """Match the records that were just written; a consistency token. What fails is left for :meth:`catch_up`."""
@@ -160,8 +174,11 @@ class Matching:
             if compared.unread:
                 self.prepare(model, compared.unread)
                 continue
-            if compared.junk:
-                logger.info("%d blocking values are shared by more than %d records", compared.junk, model.block_cap)
+            if compared.junk and self._told != model.version:
+                # Once, as they stay so.
+                self._told = model.version
+                most = model.block_cap
+                logger.warning("blocking values that more than %d records share are left out of the comparison", most)
             settled, token = self.graph.write(lambda tx, found=compared: self._write(tx, found))
             if settled:
                 return token

@@ -307,9 +307,9 @@ def _lineage(stored: Stored) -> list[str]:
     for id, c in stored.changes.items():
         if {role for _, role in c["roles"]} != kinds[c["kind"]]:
             found.append(f"{c['kind']} {id} has the roles {c['roles']}")
-        if c["link"] not in stored.links:
+        if c.get("link") not in stored.links:
             found.append(f"{c['kind']} {id} names no link")
-        if c["observation"] not in stored.observations:
+        if c.get("observation") not in stored.observations:
             found.append(f"{c['kind']} {id} names no observation")
     for id, p in stored.profiles.items():
         if (p.get("created_by") is None) != (id in born):

@@ -17,12 +17,13 @@ from sending import said
 from stored import read
 from trained import Traits, activated, doubtful, model, records
 
+from identity_graph.domain.decision import Accepted
 from identity_graph.domain.evidence import Observation
-from identity_graph.domain.matches import ProposalStatus
+from identity_graph.domain.matches import ProposalStatus, UnusableModel
 from identity_graph.domain.rules import Rules
 from identity_graph.matcher.compiled import Compiled
 from identity_graph.neo4j_runtime import Connection
-from identity_graph.services import models
+from identity_graph.services import match_records, models
 from identity_graph.services.match_records import Compared, Matching
 from identity_graph.services.observe import ACTIVATING
 from identity_graph.services.proposals import NotDecided, Proposals
@@ -356,3 +357,36 @@ def test_the_commands_train_activate_and_go_back(
         assert failed.returncode in (1, 2)
         assert says in failed.stderr
         assert "Traceback" not in failed.stderr
+
+
+def test_a_model_that_is_not_here_stops_the_start_but_no_write(
+    matching: Matching,
+    driver: neo4j.Driver,
+    trained: Compiled,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(UnusableModel, match=f"{trained.version} is not in"):
+        Matching(matching.graph, RULES, tmp_path, now).active()
+    assert matching.active()
+    monkeypatch.setattr(match_records, "REFRESH", 0.0)
+    matching.graph.write(
+        lambda tx: tx.do("model/keep", version="elsewhere", trained_at=1, auto=9.0, review=5.0, text="")
+    )
+    matching.graph.write(lambda tx: tx.do("model/activate", version="elsewhere", at=3))
+    answers, _ = write_batch(matching.graph, [row("crm", "1", {"first_name": "Ada"})], RULES, matching=matching)
+    assert isinstance(answers[0], Accepted)
+    assert "elsewhere is not in" in caplog.text
+
+
+def test_a_value_that_too_many_share_is_told_and_left_out(
+    matching: Matching, driver: neo4j.Driver, trained: Compiled, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A block over the cap makes no pairs, in the graph as in the prediction."""
+    traits = {"first_name": "Ada", "last_name": "Lovelace"}
+    rows = [row("crm", str(n), traits) for n in range(trained.block_cap + 5)]
+    write_batch(matching.graph, rows, RULES, matching=matching)
+    write_batch(matching.graph, [row("shop", "1", traits)], RULES, matching=matching)
+    assert "are left out of the comparison" in caplog.text
+    assert not [link for link in read(driver).links.values() if "shop/1" in (link["record_a"], link["record_b"])]
