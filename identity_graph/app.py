@@ -4,7 +4,6 @@ import asyncio
 import gc
 import signal
 import socket
-import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -48,10 +47,6 @@ READERS = 8
 WARM_UP = 200
 #: Attempts at a statement that is planned for the first time, by a database that has just started.
 PATIENCE = 20
-
-
-#: Seconds after which a thread that computes lets another one go on.
-SWITCH = 0.0005
 
 
 class CannotServe(Exception):
@@ -231,9 +226,6 @@ def serve(
         gc.freeze()
         ready(address(listening))
 
-    # Writing a batch takes some twenty answers of the database, and after each the writer waits for its turn: with
-    # Python's five milliseconds, a tenth of a second a batch while requests keep the event loop busy.
-    sys.setswitchinterval(SWITCH)
     server = web_server(create_app(keys, services, warm, failed))
     # uvicorn raises the signal that ended it once more, after all is closed; an ordered end is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):

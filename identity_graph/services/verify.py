@@ -6,10 +6,11 @@ at rest: what is written while it is read looks like a contradiction.
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,14 @@ from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.partition import is_crowded
 from identity_graph.domain.rules import Rules
 from identity_graph.services.compact import Compact, Ints, Parts, grouped
+from identity_graph.services.ingest import ahead
 from identity_graph.services.observe import from_text
 from identity_graph.store.graph import Graph
 
 #: Examples kept of each kind of finding.
 EXAMPLES = 20
+#: Rows that are read ahead.
+TOGETHER = 4000
 _STATES = (ACTIVE, REFUSED, "PROPOSED", "RETRACTED")
 _KINDS = tuple(LinkKind)
 
@@ -90,11 +94,17 @@ class _Verification:
         told("Reading the past")
         self._check_past()
         told("Reading the records")
-        records = (f"record {key}" for (key,) in self.graph.stream("verify/records"))
+        records = (f"record {key}" for (key,) in self._rows("verify/records"))
         self._found("record without the anchor that it names", records)
         told("Reading the observations")
-        observations = (f"observation {id}" for (id,) in self.graph.stream("verify/observations"))
+        observations = (f"observation {id}" for (id,) in self._rows("verify/observations"))
         self._found("observation of unknown identifiers", observations)
+
+    def _rows(self, name: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a statement; the database goes on while those before them are looked at."""
+        rows = iter(self.graph.stream(name))
+        for some in ahead(iter(lambda: list(islice(rows, TOGETHER)), [])):
+            yield from some
 
     def _found(self, what: str, where: Iterable[str]) -> None:
         """Count what is broken; ``where`` are identifiers' keys, or names such as ``profile ID``."""
@@ -117,7 +127,7 @@ class _Verification:
         home, self.since = array("q"), array("q")
         again: list[Key] = []
         other: list[Key] = []
-        for key, state, partners, repeated, since, profile in self.graph.stream("verify/identifiers"):
+        for key, state, partners, repeated, since, profile in self._rows("verify/identifiers"):
             number = self.number.setdefault(key, len(states))
             if number < len(states):
                 again.append(key)
@@ -145,7 +155,7 @@ class _Verification:
         columns = [array("q") for _ in range(8)]
         weights = array("d")
         unknown: list[str] = []
-        for row in self.graph.stream("verify/links"):
+        for row in self._rows("verify/links"):
             id, a, b, kind, source, first, last, count, weight, state, reason, parties = row
             if a not in self.number or b not in self.number or a >= b:
                 unknown.append(f"link {id}")
@@ -178,7 +188,7 @@ class _Verification:
 
     def _evidence(self) -> Compact:
         junk = np.fromiter((self.rules.is_blocked_key(key) for key in self.keys), bool, len(self.keys))
-        pairs = (frozenset(pair) for pair in self.graph.stream("verify/cannot_links"))
+        pairs = (frozenset(pair) for pair in self._rows("verify/cannot_links"))
         self.cannot_links = [pair for pair in pairs if pair <= self.number.keys()]
         return Compact(
             self.keys,
@@ -258,7 +268,7 @@ class _Verification:
         active: set[str] = set()
         led: list[tuple[str, list[str]]] = []
         found: dict[str, list[str]] = defaultdict(list)
-        for id, status, holds, apart, limits, guard, survivors in self.graph.stream("verify/profiles"):
+        for id, status, holds, apart, limits, guard, survivors in self._rows("verify/profiles"):
             said = (holds, apart, sorted(from_text(limits)), bool(guard))
             number = self.profiles.get(id, -1)
             members = int(size[number]) if number >= 0 else 0
@@ -289,7 +299,7 @@ class _Verification:
         """Memberships follow each other without a gap, and each move is told by a change."""
         past: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
         turned: list[Key] = []
-        for key, since, until, profile in self.graph.stream("verify/memberships"):
+        for key, since, until, profile in self._rows("verify/memberships"):
             if key in self.number:
                 past[self.number[key]].append((since, until, profile))
                 if until is None or since > until:
@@ -308,7 +318,7 @@ class _Verification:
                 moved[key, profile, since] += 1
         self._found("memberships that overlap or leave a gap", gaps)
         told: Counter[tuple[Key, str, int]] = Counter()
-        for _, at, keys, targets in self.graph.stream("verify/changes"):
+        for _, at, keys, targets in self._rows("verify/changes"):
             told.update((key, target, at) for target in targets for key in keys)
         self._found("move that no change tells", (key for key, _, _ in moved - told))
         self._found("change that tells a move that never was", (key for key, _, _ in told - moved))
