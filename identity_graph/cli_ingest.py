@@ -22,6 +22,7 @@ from rich.table import Table
 
 from identity_graph import neo4j_runtime
 from identity_graph.database import database
+from identity_graph.domain.intake import MAX_SOURCE
 from identity_graph.domain.rules import Rules
 from identity_graph.neo4j_runtime import Connection, RuntimeFailure
 from identity_graph.neo4j_runtime.admin import DATABASE
@@ -38,8 +39,6 @@ from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph
 
 INTERRUPTED = 130
-#: Longest name of a source, in characters, as observations have it.
-MOST_OF_SOURCE = 64
 #: Bytes from which on Neo4j's own import is faster for an empty graph, though it starts two processes more.
 WORTH_IMPORTING = 10_000_000
 
@@ -71,8 +70,8 @@ def ingest(
 
     Example: identity-graph ingest crm.csv --source crm
     """
-    if source is not None and not (source.strip() and source.isprintable() and len(source) <= MOST_OF_SOURCE):
-        raise typer.BadParameter(f"a source's name has 1 to {MOST_OF_SOURCE} characters", param_hint="--source")
+    if source is not None and not (source.strip() and source.isprintable() and len(source) <= MAX_SOURCE):
+        raise typer.BadParameter(f"a source's name has 1 to {MAX_SOURCE} characters", param_hint="--source")
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     begun = time.monotonic()

@@ -45,7 +45,8 @@ def _sentences() -> Generator[None]:
 
 
 @contextmanager
-def _progress() -> Generator[pipeline.Progress]:
+def progress() -> Generator[pipeline.Progress]:
+    """What tells a person at a terminal, and nobody else, what is being done."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
@@ -67,9 +68,9 @@ def run(
     """Train on FILES, cluster them, and write clusters and an HTML report beside them."""
     with _sentences():
         used = Model.load(model) if model else None
-        with _progress() as progress:
-            outcome = pipeline.run(files, fields, settings, used, progress)
-            progress("writing")
+        with progress() as told:
+            outcome = pipeline.run(files, fields, settings, used, told)
+            told("writing")
             _write_clusters(outcome, out)
             page = out.with_suffix(".report.html")
             page.write_text(report.render(outcome, files[0].name), encoding="utf-8")
@@ -87,18 +88,11 @@ def run(
     _out.print(f"clusters: {escape(str(out))}\nreport:   {escape(str(page))}")
 
 
-@match_app.command()
-def train(
-    files: Files,
-    model: Annotated[Path, typer.Option("--model", help="Directory to write the model to.")],
-    fields: Fields = None,
-    settings: Settings = None,
-    as_json: AsJson = False,
-) -> None:
-    """Train a model on FILES and save it."""
-    with _sentences(), _progress() as progress:
-        prepared = pipeline.prepare(pipeline.connect(), files, fields, progress=progress)
-        trained = pipeline.fit(prepared, pipeline.load_settings(settings) if settings else None, progress)
+def train_on_files(files: list[Path], model: Path, fields: Path | None, settings: Path | None, as_json: bool) -> None:
+    """Train a model on files and save it: `match train` without `--from-graph`."""
+    with _sentences(), progress() as told:
+        prepared = pipeline.prepare(pipeline.connect(), files, fields, progress=told)
+        trained = pipeline.fit(prepared, pipeline.load_settings(settings) if settings else None, told)
         trained.save(model)
     if as_json:
         sys.stdout.write(
@@ -253,7 +247,3 @@ def _pairs(path: Path, key: str, value: str) -> dict[str, str]:
             return found
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path.name} cannot be read as CSV: {type(error).__name__}") from error
-
-
-if __name__ == "__main__":
-    match_app()

@@ -10,11 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from identity_graph import cli_match, neo4j_runtime
-from identity_graph.cli_match import match_app
+from identity_graph.cli_match import match_app, progress
 from identity_graph.database import database
 from identity_graph.services import models
 from identity_graph.services.active_rules import active_rules
@@ -31,8 +30,6 @@ _err = Console(stderr=True, soft_wrap=True, highlight=False)
 DataDir = Annotated[
     Path | None, typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False)
 ]
-
-match_app.registered_commands = [c for c in match_app.registered_commands if c.callback is not cli_match.train]
 
 
 @match_app.command()
@@ -58,12 +55,12 @@ def train(
     if not from_graph:
         if not files or model is None:
             raise typer.BadParameter("name FILES and --model DIR, or say --from-graph", param_hint="FILES")
-        cli_match.train(files, model, fields, settings, as_json)
+        cli_match.train_on_files(files, model, fields, settings, as_json)
         return
     if files or model or fields or settings:
         raise typer.BadParameter("a model of the graph takes no FILES, --model, --fields or --settings",
                                  param_hint="--from-graph")  # fmt: skip
-    with _opened(data_dir) as (chosen, matching), _progress() as told:
+    with _opened(data_dir) as (chosen, matching), progress() as told:
         found = models.train(matching.graph, chosen.models, told)
     if as_json:
         typer.echo(json.dumps(asdict(found)))
@@ -94,7 +91,7 @@ def activate(
     alone = not settings.neo4j_uri and not neo4j_runtime.status(settings.data_dir).in_use
     with _opened(data_dir) as (chosen, matching):
         version = models.named(matching.graph, model, previous)
-        with _progress() as told:
+        with progress() as told:
             wanted = models.matches_of(matching.graph, chosen.models, version, told) if version else {}
             found = models.difference(matching.graph, matching.rules, wanted, told)
         if not as_json:
@@ -115,7 +112,7 @@ def activate(
 def _apply(matching: Matching, version: str | None, alone: bool) -> None:
     """Others who use the graph notice the new model only after some seconds."""
     done: dict[str, int] = {}
-    with _progress() as told:
+    with progress() as told:
 
         def more(what: str, many: int) -> None:
             done[what] = done.get(what, 0) + many
@@ -141,11 +138,3 @@ def _opened(data_dir: Path | None) -> Generator[tuple[Settings, Matching]]:
     with database(chosen) as connection, closing(Graph.connect(connection)) as graph:
         graph.migrate(now())
         yield chosen, Matching(graph, active_rules(graph, None, now()), chosen.models, now)
-
-
-@contextmanager
-def _progress() -> Generator[models.Progress]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda words: bar.update(task, description=words)

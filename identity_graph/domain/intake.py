@@ -21,6 +21,8 @@ MAX_IDENTIFIERS = 20
 #: Traits of one observation, in bytes of JSON: what trackers allow an event.
 MAX_TRAITS = 32 * 1024
 MAX_ID = 256
+#: Longest name of a source, in characters.
+MAX_SOURCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def parse_observation(raw: Mapping[str, Any], rules: Rules, now: int) -> Observa
     id = raw.get("id")
     try:
         id = _text(id, "id")
-        source = _text(raw.get("source"), "source", 64)
+        source = _text(raw.get("source"), "source", MAX_SOURCE)
         record_id = raw.get("recordId")
         if record_id is not None:
             record_id = _text(str(record_id) if isinstance(record_id, int) else record_id, "recordId")

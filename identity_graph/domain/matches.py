@@ -8,6 +8,8 @@ from identity_graph.domain.decision import ACTIVE, REFUSED, Claim, Stated
 from identity_graph.domain.evidence import Key, LinkKind, link_id
 
 PROPOSED, RETRACTED = "PROPOSED", "RETRACTED"
+#: States of links that the partition looks at.
+TAKING_PART = (ACTIVE, REFUSED)
 
 
 class UnusableModel(Exception):
@@ -77,7 +79,7 @@ class StoredMatch:
 
     @property
     def takes_part(self) -> bool:
-        return self.state in (ACTIVE, REFUSED)
+        return self.state in TAKING_PART
 
     def claim(self, at: int) -> Claim:
         """As taken back at a moment: it conducts as far as the stored one took part."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,8 +17,8 @@ from identity_graph.matcher.compiled import BLOCKS, RECORD, SOURCE, Compiled, te
 from matching import configure, pipeline, predict, train
 from matching.errors import MatchingError
 from matching.model import Model
+from matching.pipeline import Progress
 
-Progress = Callable[[str], None]
 #: A record's key, its source and its traits.
 Row = tuple[str, str, Mapping[str, Any]]
 #: Records of one file, and the most columns that are looked at.

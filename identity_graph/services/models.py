@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from identity_graph.domain.decision import ACTIVE, REFUSED
 from identity_graph.domain.evidence import Key, Link, LinkKind
-from identity_graph.domain.matches import PROPOSED, Anchored, Match, MatchEvidence, UnusableModel, match
+from identity_graph.domain.matches import PROPOSED, TAKING_PART, Anchored, Match, MatchEvidence, UnusableModel, match
 from identity_graph.domain.rules import Rules
 from identity_graph.services.compact import Compact, Ints
 from identity_graph.services.match_records import UNHURRIED, KnownModel, Matching, known_models, prepared_rows
@@ -24,7 +23,6 @@ from identity_graph.store.graph import Graph
 
 #: Records of one read.
 PAGE = 1_000
-_TAKING_PART = (ACTIVE, REFUSED)
 
 Progress = Callable[[str], None]
 
@@ -164,9 +162,9 @@ class _Evidence:
         self.joining = self.proposals = 0
         for id, a, b, kind, source, first, last, count, _, state, _, _ in graph.stream("verify/links"):
             if kind == LinkKind.MATCHED:
-                self.joining += state in _TAKING_PART
+                self.joining += state in TAKING_PART
                 self.proposals += state == PROPOSED
-            elif state in _TAKING_PART:
+            elif state in TAKING_PART:
                 self.links.append(Link(id, a, b, source, first, last, count, LinkKind(kind)))
         self.apart = [frozenset(pair) for pair in graph.stream("verify/cannot_links")]
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from identity_graph.domain.decision import ACTIVE, BLOCKED, REFUSED, SHARED
+from identity_graph.domain.decision import BLOCKED, REFUSED, SHARED
 from identity_graph.domain.evidence import Key, Link, LinkKind, Refusal
 from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.matches import PROPOSED, RETRACTED, TAKING_PART
 from identity_graph.domain.partition import is_crowded
 from identity_graph.domain.rules import Rules
 from identity_graph.services.compact import Compact, Ints, Parts, grouped
@@ -28,7 +29,7 @@ from identity_graph.store.graph import Graph
 EXAMPLES = 20
 #: Rows that are read ahead.
 TOGETHER = 4000
-_STATES = (ACTIVE, REFUSED, "PROPOSED", "RETRACTED")
+_STATES = (*TAKING_PART, PROPOSED, RETRACTED)
 _KINDS = tuple(LinkKind)
 
 

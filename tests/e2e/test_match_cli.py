@@ -11,10 +11,12 @@ import pytest
 
 from bench import people
 
+COMMAND = (str(Path(sys.executable).with_name("identity-graph")), "match")
+
 
 def match(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "identity_graph.cli_match", *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=500,
@@ -83,7 +85,7 @@ def test_a_million_equal_rows_end_in_bounded_memory(folder: Path, others: int, c
             file.write(f"e{i},Ann,Lee,1970-01-01,1 Owl Lane,Aston,12345,0201234567,ann@lee.org\n")
         for person in people.people(others):
             file.write(",".join([person.record_id, *(person.values[name] for name in people.FIELDS)]) + "\n")
-    command = [sys.executable, "-m", "identity_graph.cli_match", "run", "equal.csv", "--out", "out.csv", "--json"]
+    command = [*COMMAND, "run", "equal.csv", "--out", "out.csv", "--json"]
     with (folder / "said").open("w") as said:
         process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
         _, status, used = os.wait4(process.pid, 0)
