@@ -20,9 +20,9 @@ MAX_LENGTH = 200  # longer text is no name, address or identifier; what follows 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]+")
 _JUNK = frozenset(
-    "na n/a n.a. nan nil none null unknown unk undefined missing not known not provided not available "
-    "no data empty test xxx x anonymous anon guest deceased tbc tbd dummy [object object] ? - -- . 0 #n/a".split()
-) | {"not known", "not provided", "not available", "no data", "not given", "no name", "not applicable"}
+    "na n/a n.a. nan nil none null unknown unk undefined missing "
+    "empty test xxx x anonymous anon guest deceased tbc tbd dummy ? - -- . 0 #n/a".split()
+) | {"not known", "not provided", "not available", "no data", "not given", "no name", "not applicable", "[object object]"}
 _SUFFIXES = {
     "jr": "jr", "junior": "jr", "jnr": "jr", "sr": "sr", "senior": "sr", "snr": "sr",
     "ii": "ii", "2nd": "ii", "iii": "iii", "3rd": "iii", "iv": "iv", "4th": "iv",
@@ -93,7 +93,7 @@ def person_name(value: str | None) -> str | None:
         return None
     text = re.sub(r"[0-9]+", "", text).strip()
     text = re.sub(r" +", " ", text)
-    if not text or (len(text) > 2 and len(set(text)) == 1):
+    if not text or text in _JUNK or (len(text) > 2 and len(set(text)) == 1):
         return None
     return text
 

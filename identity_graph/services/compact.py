@@ -137,7 +137,7 @@ class Compact:
     def _broken(self, home: Ints, conducts: Mask) -> list[tuple[Ints, Ints]]:
         """The identifiers and the links of each component that breaks a constraint."""
         usable = home >= 0
-        bad = np.bincount(home[usable]) > self.rules.size_cap
+        bad = np.bincount(home[usable], minlength=1) > self.rules.size_cap
         for number, name in enumerate(self.namespaces):
             most = self.rules.rule(name).most
             if most is not None:
