@@ -22,7 +22,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]+")
 _JUNK = frozenset(
     "na n/a n.a. nan nil none null unknown unk undefined missing "
     "empty test xxx x anonymous anon guest deceased tbc tbd dummy ? - -- . 0 #n/a".split()
-) | {"not known", "not provided", "not available", "no data", "not given", "no name", "not applicable", "[object object]"}
+) | {
+    "not known",
+    "not provided",
+    "not available",
+    "no data",
+    "not given",
+    "no name",
+    "not applicable",
+    "[object object]",
+}
 _SUFFIXES = {
     "jr": "jr", "junior": "jr", "jnr": "jr", "sr": "sr", "senior": "sr", "snr": "sr",
     "ii": "ii", "2nd": "ii", "iii": "iii", "3rd": "iii", "iv": "iv", "4th": "iv",
