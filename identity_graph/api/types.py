@@ -16,6 +16,7 @@ from identity_graph.domain.evidence import LinkKind, RefusalCode
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.paths import match_probability
 from identity_graph.domain.survivorship import GoldenTrait as _GoldenTrait
+from identity_graph.domain.survivorship import TraitValue
 from identity_graph.services.lookup import Freshness, Status
 from identity_graph.services.profiles import MAX_PAGE, ChangeRow, LinkRow, Member, ProfileState, RecordRow
 
@@ -166,7 +167,23 @@ class Record:
 class TraitAlternative:
     value: JSON
     source: str
+    record_id: strawberry.ID | None
     observed_at: DateTime
+
+    @classmethod
+    def of(cls, said: TraitValue) -> "TraitAlternative":
+        return cls(
+            value=raw_json(orjson.dumps(said.value)),
+            source=said.source,
+            record_id=_record_id(said),
+            observed_at=moment(said.observed_at),
+        )
+
+
+def _record_id(said: TraitValue) -> strawberry.ID | None:
+    """The source's own id of a record, where it gave one."""
+    own, record_id = said.record.startswith(f"{said.source}/"), said.record[len(said.source) + 1 :]
+    return strawberry.ID(record_id) if own else None
 
 
 @strawberry.type(description="A trait of the golden record: the value that survived, by which rule, and the others.")
@@ -174,6 +191,7 @@ class GoldenTrait:
     name: str
     value: JSON
     source: str
+    record_id: strawberry.ID | None = strawberry.field(description="Of the record that says so, where it has one.")
     observed_at: DateTime
     rule: str
     alternatives: list[TraitAlternative]
@@ -185,14 +203,10 @@ class GoldenTrait:
             name=trait.name,
             value=raw_json(orjson.dumps(chosen.value)),
             source=chosen.source,
+            record_id=_record_id(chosen),
             observed_at=moment(chosen.observed_at),
             rule=trait.rule,
-            alternatives=[
-                TraitAlternative(
-                    value=raw_json(orjson.dumps(a.value)), source=a.source, observed_at=moment(a.observed_at)
-                )
-                for a in trait.alternatives
-            ],
+            alternatives=[TraitAlternative.of(said) for said in trait.alternatives],
         )
 
 

@@ -39,6 +39,21 @@ class Normaliser(StrEnum):
     TEXT = "text"
 
 
+class Survivorship(StrEnum):
+    """Which of several values of a trait the golden record shows."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    MOST_FREQUENT = "most_frequent"
+    SOURCE_PRIORITY = "source_priority"
+    LONGEST = "longest"
+    MAX = "max"
+    MIN = "min"
+    UNION = "union"
+    ANY_TRUE = "any_true"
+    ALL_TRUE = "all_true"
+
+
 RECORD_NAMESPACE = "record"
 
 
@@ -66,6 +81,17 @@ class NamespaceRule:
     @property
     def is_device(self) -> bool:
         return self.cls in (NamespaceClass.DEVICE, NamespaceClass.COOKIE)
+
+
+@dataclass(frozen=True, slots=True)
+class TraitRule:
+    """The rule of one trait: each criterion decides between what those before it left; the newest decides last.
+
+    ``sources`` are those of ``source_priority``, the most trusted first; all others come after them.
+    """
+
+    survivorship: tuple[Survivorship, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 def _known() -> dict[str, NamespaceRule]:
@@ -129,6 +155,7 @@ class Rules:
     namespaces: Mapping[str, NamespaceRule] = field(default_factory=_known)
     defaults: NamespaceRule = field(default_factory=NamespaceRule)
     blocked: Blocked = field(default_factory=Blocked)
+    traits: Mapping[str, TraitRule] = field(default_factory=dict[str, TraitRule])
 
     def rule(self, namespace: str) -> NamespaceRule:
         return self.namespaces.get(namespace, self.defaults)
@@ -201,6 +228,7 @@ class Rules:
                 tuple(blocked["phones"]),
                 frozenset(blocked["mailboxes"]),
             ),
+            traits={name: _trait_rule(values) for name, values in plain["traits"].items()},
         )
 
 
@@ -208,6 +236,10 @@ def _rule(values: dict[str, object]) -> NamespaceRule:
     plain = dict(values)
     cls, normaliser = NamespaceClass(str(plain.pop("cls"))), Normaliser(str(plain.pop("normaliser")))
     return NamespaceRule(cls=cls, normaliser=normaliser, **plain)  # pyright: ignore[reportArgumentType]
+
+
+def _trait_rule(values: dict[str, list[str]]) -> TraitRule:
+    return TraitRule(tuple(map(Survivorship, values["survivorship"])), tuple(values["sources"]))
 
 
 def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:

@@ -1,22 +1,34 @@
 """Survivorship: which of the values that sources gave for a trait the golden record shows, and by which rule."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import orjson
 
-NEWEST = "newest"
+from identity_graph.domain.rules import Survivorship, TraitRule
+from identity_graph.domain.traits import TraitType, microseconds, says_nothing, type_of
+
+#: The rule of a value that a person set.
+OVERRIDE = "override"
+
+NO_RULES: Mapping[str, TraitRule] = {}
+_NEWEST = TraitRule()
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What one record says: its source, when that was observed (microseconds since 1970), and values by name."""
+    """What one record says: its source, when that was observed (microseconds since 1970), and values by name.
+
+    ``record`` is the record's durable name. An ``override`` is a person's word: it comes before all records.
+    """
 
     source: str
     observed_at: int
     values: Mapping[str, Any]
+    record: str = ""
+    override: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,7 @@ class TraitValue:
     value: Any
     source: str
     observed_at: int
+    record: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +51,116 @@ class GoldenTrait:
     alternatives: tuple[TraitValue, ...]
 
 
-def golden_record(records: Iterable[Traits]) -> list[GoldenTrait]:
-    """The newest value of every trait, by name.
+class _Claim(NamedTuple):
+    value: Any
+    text: bytes
+    by: Traits
 
-    Null and blank texts say nothing, so they never win over an older value. Values that are equal as JSON are one
-    value, by whoever said it last. Ties fall to the greater source, then the greater JSON text, so the order in
-    which the records come does not matter.
+
+_Rank = Callable[[_Claim], Any]
+
+
+def golden_record(records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO_RULES) -> list[GoldenTrait]:
+    """The value of every trait that survives, by name.
+
+    A trait's rule ranks what records say by its criteria one after the other, then by the newest. Null and blank texts
+    say nothing, so they never win. Values that are equal as JSON are one value, by whoever ranks first. Ties fall to
+    the greater source, then the greater record, then the greater JSON text, so the order in which the records come does
+    not matter.
     """
-    claims: dict[str, dict[bytes, tuple[int, str, Any]]] = defaultdict(dict)
+    return [_survivor(name, said, rules.get(name, _NEWEST)) for name, said in sorted(_claims(records).items())]
+
+
+def golden_values(records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO_RULES) -> dict[str, Any]:
+    """The same values without whence they are."""
+    found: dict[str, Any] = {}
+    for name, said in _claims(records).items():
+        rule = rules.get(name)
+        if len(said) == 1 and rule is None:
+            found[name] = said[0][0]
+        else:
+            found[name] = _survivor(name, said, rule or _NEWEST).chosen.value
+    return found
+
+
+_Said = list[tuple[Any, Traits]]
+
+
+def _claims(records: Iterable[Traits]) -> dict[str, _Said]:
+    claims: dict[str, _Said] = defaultdict(list)
     for record in records:
         for name, value in record.values.items():
-            if value is None or (isinstance(value, str) and not value.strip()):
-                continue
-            text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-            claim = (record.observed_at, record.source, value)
-            values = claims[name]
-            if text not in values or claim[:2] > values[text][:2]:
-                values[text] = claim
-    return [_survivor(name, claims[name]) for name in sorted(claims)]
+            if not says_nothing(value):
+                claims[name].append((value, record))
+    return claims
 
 
-def _survivor(name: str, claims: Mapping[bytes, tuple[int, str, Any]]) -> GoldenTrait:
-    ranked = sorted(claims.items(), key=lambda claim: (claim[1][0], claim[1][1], claim[0]), reverse=True)
-    chosen, *others = (TraitValue(value, source, at) for _, (at, source, value) in ranked)
-    return GoldenTrait(name, chosen, NEWEST, tuple(others))
+def _survivor(name: str, said: _Said, rule: TraitRule) -> GoldenTrait:
+    claims = [_Claim(value, orjson.dumps(value, option=orjson.OPT_SORT_KEYS), by) for value, by in said]
+    stated = [claim for claim in claims if claim.by.override]
+    criteria = [_criterion(one, rule, claims) for one in rule.survivorship]
+
+    def rank(claim: _Claim) -> tuple[Any, ...]:
+        by = claim.by
+        ranks = [criterion(claim) for criterion in criteria]
+        return by.override, *ranks, by.observed_at, by.source, by.record, claim.text
+
+    best: dict[bytes, _Claim] = {}
+    for claim in sorted(claims, key=rank, reverse=True):
+        best.setdefault(claim.text, claim)
+    chosen, *others = (_value(claim) for claim in best.values())
+    if stated:
+        return GoldenTrait(name, chosen, OVERRIDE, tuple(others))
+    if Survivorship.UNION in rule.survivorship and len(best) > 1:
+        whole = TraitValue(_union(best.values()), chosen.source, chosen.observed_at, chosen.record)
+        return GoldenTrait(name, whole, Survivorship.UNION, (chosen, *others))
+    return GoldenTrait(name, chosen, (*rule.survivorship, Survivorship.NEWEST)[0], tuple(others))
+
+
+def _value(claim: _Claim) -> TraitValue:
+    return TraitValue(claim.value, claim.by.source, claim.by.observed_at, claim.by.record)
+
+
+def _union(claims: Iterable[_Claim]) -> list[Any]:
+    """All values, and those of lists, each once, in the order of their JSON texts."""
+    parts: dict[bytes, Any] = {}
+    for claim in claims:
+        values = cast("list[Any]", claim.value) if isinstance(claim.value, list) else [claim.value]
+        parts |= {orjson.dumps(v, option=orjson.OPT_SORT_KEYS): v for v in values if not says_nothing(v)}
+    return [value for _, value in sorted(parts.items(), key=lambda part: part[0])]
+
+
+def _criterion(one: Survivorship, rule: TraitRule, claims: Iterable[_Claim]) -> _Rank:
+    """A function whose greatest value comes first. What a criterion cannot compare comes last by it."""
+    match one:
+        case Survivorship.NEWEST | Survivorship.UNION:
+            return lambda claim: claim.by.observed_at
+        case Survivorship.OLDEST:
+            return lambda claim: -claim.by.observed_at
+        case Survivorship.MOST_FREQUENT:
+            times = Counter(claim.text for claim in claims)
+            return lambda claim: times[claim.text]
+        case Survivorship.SOURCE_PRIORITY:
+            places = {source: -place for place, source in enumerate(rule.sources)}
+            return lambda claim: places.get(claim.by.source, -len(places))
+        case Survivorship.LONGEST:
+            return lambda claim: len(claim.value) if isinstance(claim.value, str | list) else -1
+        case Survivorship.MAX:
+            return lambda claim: _measure(claim.value, 1)
+        case Survivorship.MIN:
+            return lambda claim: _measure(claim.value, -1)
+        case Survivorship.ANY_TRUE:
+            return lambda claim: {True: 2, False: 1}[claim.value] if isinstance(claim.value, bool) else 0
+        case Survivorship.ALL_TRUE:
+            return lambda claim: {False: 2, True: 1}[claim.value] if isinstance(claim.value, bool) else 0
+
+
+def _measure(value: Any, sign: int) -> tuple[int, float]:
+    """Numbers before dates before anything else."""
+    match type_of(value):
+        case TraitType.NUMBER:
+            return 2, sign * value
+        case TraitType.DATE:
+            return 1, sign * (microseconds(value) or 0)
+        case _:
+            return 0, 0

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -22,7 +22,9 @@ from identity_graph.domain.decision import ACTIVE, BLOCKED, REFUSED, SHARED, cre
 from identity_graph.domain.evidence import Key, Link
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.rules import Rules
+from identity_graph.domain.traits import Plain
 from identity_graph.services.compact import Compact, Ints
+from identity_graph.services.golden import golden_properties
 from identity_graph.services.ingest_batches import Batch
 from identity_graph.services.observe import new_id
 
@@ -121,6 +123,13 @@ class Gathering:
         return len(self.digests)
 
 
+class _Golden(NamedTuple):
+    """The properties of some profiles by number, and the type of each for the import."""
+
+    shown: dict[int, dict[str, Any]]
+    types: dict[str, str]
+
+
 class Load:
     """The graph of what was gathered: decided, then written."""
 
@@ -163,10 +172,11 @@ class Load:
         self.ids = pa.array([new_id() for _ in range(many)], pa.string())
         self.size = np.bincount(home[home >= 0], minlength=many)
         self.created_by = _first(home[self.seen[housed]], self.seer[housed], many)
+        profiles = self._profiles(at)
         tables = [
             ("Identifier", self._identifiers(device=False)),
             ("Identifier:Device", self._identifiers(device=True)),
-            ("Profile", self._profiles(at)),
+            *(("Profile", self._shown(profiles, group)) for group in self._golden()),
             ("Record", self._records()),
             ("Observation", self._observations(at)),
             *((label, pa.Table.from_pylist([dict(row) for row in rows])) for label, rows in others.items()),
@@ -174,7 +184,10 @@ class Load:
         joins = [("MEMBER_OF", self._memberships(at)), ("LINK", self._links()), ("HAS", self._anchors())]
         with ThreadPoolExecutor(2) as pool:
             nodes, edges = (
-                [(name, pool.submit(_write, folder / f"{name.replace(':', '-')}.csv", table)) for name, table in some]
+                [
+                    (name, pool.submit(_write, folder / f"{number}-{name.replace(':', '-')}.csv", table))
+                    for number, (name, table) in enumerate(some)
+                ]
                 for some in (tables, joins)
             )
             return [(n, [f.result()]) for n, f in nodes], [(n, [f.result()]) for n, f in edges]
@@ -244,6 +257,37 @@ class Load:
                 "created_link": links.take(_optional(created_link)),
             }
         )
+
+    def _golden(self) -> list[_Golden]:
+        """What profiles show of their golden record, in groups: within one, every trait is of one type.
+
+        A file of the import has one type a column, and in most data a trait has one type.
+        """
+        said: dict[int, list[tuple[str, int, str, str]]] = defaultdict(list)
+        for key, (at, _, source, _, text, anchor) in self.gathering.records.items():
+            said[int(self.parts.home[anchor])].append((source, at, text, key))
+        rest = {profile: golden_properties(rows, self.rules) for profile, rows in said.items()}
+        groups = [_Golden({profile: {} for profile in range(self.parts.many) if profile not in rest}, {})]
+        while rest:
+            group = _Golden({}, {})
+            for profile, shown in rest.items():
+                types = {name: _column_type(value) for name, value in shown.items()}
+                if all(group.types.get(name, kind) == kind for name, kind in types.items()):
+                    group.types.update(types)
+                    group.shown[profile] = shown
+            groups.append(group)
+            rest = {profile: shown for profile, shown in rest.items() if profile not in group.shown}
+        return groups
+
+    def _shown(self, profiles: Table, group: "_Golden") -> Table:
+        """The profiles of a group, with what they show."""
+        found = profiles.take(pa.array(list(group.shown), pa.int64()))
+        for name, kind in sorted(group.types.items()):
+            values = [shown.get(name) for shown in group.shown.values()]
+            if kind.endswith("[]"):
+                values = [None if v is None else SEPARATOR.join(map(_as_text, v)) for v in values]
+            found = found.append_column(f"{name}:{kind}", pa.array(values))
+        return found
 
     def _memberships(self, at: int) -> Table:
         members = np.flatnonzero(self.parts.home >= 0)
@@ -390,6 +434,17 @@ def _joined(group: Ints, texts: Column, many: int) -> Column:
     lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), texts)
     nothing = pa.scalar(None, pa.string())
     return _call("if_else", pa.array(np.diff(ends) > 0), _call("binary_join", lists, TAB), nothing)
+
+
+def _column_type(value: Plain | int) -> str:
+    """The type of a property in the header of a file for the import."""
+    if isinstance(value, list):
+        return f"{_column_type(value[0])}[]"
+    return {bool: "boolean", int: "long", float: "double", str: "string"}[type(value)]
+
+
+def _as_text(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _call(name: str, *values: Any) -> Column:

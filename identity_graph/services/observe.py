@@ -48,6 +48,7 @@ from identity_graph.domain.evidence import Key, Link, LinkKind, Observation, Ref
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import DisjointSets
 from identity_graph.domain.rules import Rules
+from identity_graph.services.golden import refresh_golden
 from identity_graph.store.errors import Conflict, Refused, StaleRead
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
@@ -348,6 +349,7 @@ class _Taking:
         self._write_profiles(plan)
         self._write_verdicts(plan)
         self._write_moves(plan)
+        refresh_golden(self.tx, self._moved(plan), self.rules)
         return Written(plan, self.element, self.at)
 
     def _component(self, profiles: list[str]) -> Component:
@@ -394,7 +396,8 @@ class _Taking:
         self._write_identifiers(seen, plan)
         self._write_links(seen, plan)
         self._write_moves(plan)
-        self._write_records(batch)
+        holders = self._write_records(batch, plan)
+        refresh_golden(self.tx, self._moved(plan) | holders, self.rules)
         rows = [
             [o.id, o.digest, o.source, o.observed_at, as_text([i.key for i in o.identifiers]), _pack(answer)]
             for o, answer in zip(batch, answers, strict=True)
@@ -490,7 +493,15 @@ class _Taking:
             by = self.cause
             self.tx.do("change/create", rows=changes, at=self.at, cause=by.kind, actor=by.actor, reason=by.reason)
 
-    def _write_records(self, batch: list[Observation]) -> None:
+    def _moved(self, plan: Plan) -> set[str]:
+        """The profiles that gave or took members."""
+        ids = {id for pair in plan.absorb for id in pair} | {loser for loser, _, _ in plan.entomb}
+        if plan.move:
+            ids |= {id for id, profile in plan.profiles.items() if profile.changed} | {id for _, id in plan.move}
+        return {self.element[id] for id in ids}
+
+    def _write_records(self, batch: list[Observation], plan: Plan) -> set[str]:
+        """Write records; the profiles that hold them, which the transaction holds then."""
         newest: dict[str, tuple[tuple[int, str], Observation]] = {}
         for o in batch:
             if o.traits is not None and o.record_key:
@@ -515,6 +526,13 @@ class _Taking:
             if self.prepare:
                 model, prepared = self.prepare({key: o for key, (_, o) in newest.items() if o.anchor})
                 self.tx.do("record/prepare", rows=prepared, model=model, unmatched=UNMATCHED)
+        anchors = {o.anchor.key for _, o in newest.values() if o.anchor}
+        known = self.picture.identifiers
+        # A shared identifier joins nobody, so its profile was not locked for the sake of its links.
+        shared = sorted(self.element[id] for key in anchors - plan.home.keys() if (id := known[key].profile))
+        if shared:
+            self.tx.one("profile/lock", elements=shared)
+        return {self.element[plan.home[key]] for key in anchors & plan.home.keys()}.union(shared)
 
 
 def verdict(refusal: Refusal | None) -> Row:

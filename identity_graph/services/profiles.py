@@ -175,7 +175,7 @@ class Profiles:
         return await self._records.one(_Window(fresh, first), (id, *(TOP if after is None else after))) or EMPTY
 
     async def golden_record(self, id: str, fresh: Freshness = NOW) -> list[GoldenTrait]:
-        return golden_record(await self._traits.one(fresh, id) or ())
+        return golden_record(await self._traits.one(fresh, id) or (), self._rules.traits)
 
     async def lineage(self, id: str, first: int, after: tuple[int, str] | None = None, fresh: Freshness = NOW) -> Page:
         """A page of changes as (time, id, kind), newest first: all that happened to the profile and to those merged
@@ -247,7 +247,7 @@ class Profiles:
             ((rows,),) = self._graph.read("record/traits", token=fresh.token, ids=ids)
         else:
             ((rows,),) = self._graph.read("record/traits_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
-        return {id: [Traits(source, at, orjson.loads(text)) for source, at, text in items] for id, items in rows}
+        return {id: [Traits(row[0], row[1], orjson.loads(row[2]), row[3]) for row in items] for id, items in rows}
 
     def _load_changes(self, fresh: Freshness, ids: list[str]) -> Mapping[str, ChangeRow]:
         made = [id.removeprefix(CREATED) for id in ids if id.startswith(CREATED)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import phonenumbers
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from identity_graph.domain.identifiers import MAX_VALUE, NAMESPACE
 from identity_graph.domain.rules import (
@@ -25,7 +25,10 @@ from identity_graph.domain.rules import (
     Normaliser,
     Policy,
     Rules,
+    Survivorship,
+    TraitRule,
 )
+from identity_graph.domain.traits import NAME as TRAIT_NAME
 
 #: Most ways in which one pattern may be tried on one value. Two unbounded repetitions in a row (263,000 ways) take
 #: 3 ms, three (135 million) take 0.4 s, and a repetition inside a repetition doubles with every character.
@@ -119,6 +122,12 @@ def _name(value: str) -> str:
     return value
 
 
+def _trait(value: str) -> str:
+    if not TRAIT_NAME.fullmatch(value):
+        raise ValueError("a trait's name here has 1 to 64 letters, digits, blanks, '_', '.' or '-'")
+    return value
+
+
 def _folded(value: str) -> str:
     folded = unicodedata.normalize("NFC", value).strip().casefold()
     if not folded:
@@ -194,6 +203,7 @@ def _repeated(body: int, least: int, most: int) -> int:
 
 
 _Name = Annotated[str, AfterValidator(_name)]
+_TraitName = Annotated[str, AfterValidator(_trait)]
 _Count = Annotated[int | None, BeforeValidator(_count)]
 _Positive = Annotated[int, Field(strict=True, ge=1)]
 _Flag = Annotated[bool, Field(strict=True)]
@@ -230,6 +240,9 @@ EXPECTED: Mapping[str, str] = {
     "patterns": _REGEXES,
     "mailboxes": _TEXTS,
     "phones": _REGEXES,
+    "traits": "tables, one a trait, such as [traits.country]",
+    "survivorship": 'a list of criteria such as ["most_frequent", "longest"]',
+    "sources": 'a list of sources such as ["crm", "shop"], the most trusted first',
 }
 
 
@@ -267,6 +280,20 @@ class _Blocked(_Section):
         )
 
 
+class _Trait(_Section):
+    survivorship: list[Survivorship] = []
+    sources: list[str] = []
+
+    @model_validator(mode="after")
+    def _sources_are_used(self) -> "_Trait":
+        if bool(self.sources) is not (Survivorship.SOURCE_PRIORITY in self.survivorship):
+            raise ValueError("source_priority and sources need each other; write both or neither")
+        return self
+
+    def rule(self) -> TraitRule:
+        return TraitRule(tuple(self.survivorship), tuple(self.sources))
+
+
 class _File(_Section):
     policy: Policy = Policy.LATEST_OWNER
     size_cap: _Positive = 1000
@@ -275,6 +302,7 @@ class _File(_Section):
     defaults: _Namespace = Field(default_factory=lambda: _Namespace.model_validate({}))
     namespaces: dict[_Name, _Namespace] = {}
     blocked: _Blocked = _Blocked()
+    traits: dict[_TraitName, _Trait] = {}
 
     def rules(self) -> Rules:
         start = Rules()
@@ -288,6 +316,7 @@ class _File(_Section):
             defaults=defaults,
             namespaces={**start.namespaces, **named},
             blocked=self.blocked.blocked(),
+            traits={name: said.rule() for name, said in self.traits.items()},
         )
 
 
@@ -316,9 +345,13 @@ def _explain(error: Mapping[str, Any]) -> tuple[_Path, str, str]:
             return path, message, _sentence(advice)
         case _:
             named = next((p for p in reversed(path) if isinstance(p, str) and p in EXPECTED), key)
-            expected = "a text" if isinstance(path[-1], int) else EXPECTED.get(named, "a table")
-            if len(path) == 2 and path[0] == "namespaces":
-                expected = f"a table, [namespaces.{key}]"
+            expected = (
+                "a text" if isinstance(path[-1], int) and named != "survivorship" else EXPECTED.get(named, "a table")
+            )
+            if named == "survivorship":
+                expected = _one_of(Survivorship) if isinstance(path[-1], int) else EXPECTED[named]
+            if len(path) == 2 and path[0] in ("namespaces", "traits"):
+                expected = f"a table, [{path[0]}.{key}]"
             near = _near(value, re.findall(r'"(\w+)"', expected)) if isinstance(value, str) else None
             hint = f' Did you mean "{near}"?' if near else ""
             return path, f"found {_short(value)}", f"Expected {expected}.{hint}"
@@ -354,6 +387,8 @@ def _keys_beside(path: _Path) -> list[str]:
             section: type[_Section] = _Blocked
         case ("defaults", _) | ("namespaces", _, _):
             section = _Namespace
+        case ("traits", _, _):
+            section = _Trait
         case _:
             section = _File
     return [field.alias or name for name, field in section.model_fields.items()]

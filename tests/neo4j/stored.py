@@ -16,6 +16,7 @@ from properties.reference import expected
 from identity_graph.domain.evidence import Evidence, Link, Observation, Refusal, RefusalCode, link_id
 from identity_graph.domain.partition import partition
 from identity_graph.domain.rules import Rules
+from identity_graph.services.golden import golden_properties
 
 Row = dict[str, Any]
 #: Links refused for these never bring two profiles into one component.
@@ -146,6 +147,7 @@ def problems(
         *_lineage(stored),
         *_records(stored, taken),
         *_observations(stored, taken),
+        *_golden(stored, rules),
     ]
 
 
@@ -336,6 +338,22 @@ def _records(stored: Stored, taken: Iterable[Observation]) -> list[str]:
         for key, r in stored.records.items()
     }
     return _differ("record", found, wanted)
+
+
+def _golden(stored: Stored, rules: Rules) -> list[str]:
+    """Each profile shows what the records of its members amount to, from scratch."""
+    said: dict[str, list[Row]] = defaultdict(list)
+    for r in stored.records.values():
+        said[stored.home.get(r["anchors"][0], "")].append(r)
+    wanted = {
+        id: golden_properties([(r["source"], r["observed_at"], r["traits"], r["key"]) for r in said[id]], rules)
+        for id in stored.profiles
+    }
+    found = {
+        id: {name: value for name, value in p.items() if name.startswith(("trait:", "date:"))}
+        for id, p in stored.profiles.items()
+    }
+    return _differ("golden record", found, wanted)
 
 
 def _observations(stored: Stored, taken: Iterable[Observation]) -> list[str]:

@@ -31,7 +31,7 @@ class Say:
     at: int
     source: str
     record: str | None
-    traits: dict[str, int] | None
+    traits: dict[str, Any] | None
     like: int | None
     other_content: bool
 
@@ -43,7 +43,7 @@ BATCH = st.lists(
         st.integers(0, 5),
         st.sampled_from(["web", "crm"]),
         st.sampled_from([None, None, None, "r1", "r2"]),
-        st.sampled_from([None, None, {"n": 1}, {"n": 2}]),
+        st.sampled_from([None, None, {"n": 1}, {"n": 2}, {"n": "2020-01-01", "m": {"a": ["x"]}}]),
         st.none() | st.none() | st.none() | st.integers(0, 9),
         st.sampled_from([False, False, True]),
     ),

@@ -23,6 +23,8 @@ from identity_graph.domain.rules import (
     Normaliser,
     Policy,
     Rules,
+    Survivorship,
+    TraitRule,
 )
 from identity_graph.services.rules_file import EXPECTED, MOST_WAYS, RulesFileError, load_rules, parse_rules, ways
 
@@ -88,9 +90,17 @@ def test_everything_that_can_be_said() -> None:
         patterns = ['test-\\d{1,9}']
         mailboxes = ["Info"]
         phones = ['\\+31\\d']
+
+        [traits.country]
+        survivorship = ["source_priority", "most_frequent"]
+        sources = ["crm"]
         """)
     )
     default = Rules()
+    assert rules.traits == {
+        "country": TraitRule((Survivorship.SOURCE_PRIORITY, Survivorship.MOST_FREQUENT), ("crm",)),
+    }
+    assert Rules.from_json(rules.as_json()) == rules
     assert (rules.policy, rules.size_cap, rules.strict, rules.default_region) == (Policy.FIRST_OWNER, 50, True, "GB")
     assert rules.defaults == NamespaceRule(limit=5, fan_out=2)
     assert rules.rule("email") == replace(default.rule("email"), limit=3, fan_out=None)
@@ -368,3 +378,29 @@ def test_check_of_a_missing_file_is_a_usage_error(command: typer.Typer, tmp_path
     ran = CliRunner().invoke(command, ["rules", "check", str(tmp_path / "none.toml")])
     assert ran.exit_code == 2
     assert "does not exist" in ran.stderr
+
+
+def test_mistakes_in_the_rule_of_a_trait() -> None:
+    found = problems("""\
+        [traits.a]
+        survivorship = ["newst"]
+        [traits.b]
+        survivorship = ["source_priority"]
+        [traits.c]
+        survivorship = "newest"
+        [traits."é"]
+        [traits.d]
+        source = ["crm"]
+    """)
+    assert [(line, key) for line, key, _ in found] == [
+        (2, "traits.a.survivorship[0]"),
+        (3, "traits.b"),
+        (6, "traits.c.survivorship"),
+        (7, "traits.é"),
+        (9, "traits.d.source"),
+    ]
+    said = [sentence for _, _, sentence in found]
+    assert 'Did you mean "newest"?' in said[0]
+    assert "need each other" in said[1]
+    assert '["most_frequent", "longest"]' in said[2]
+    assert "Did you mean sources?" in said[4]

@@ -7,5 +7,5 @@
 UNWIND $ids AS id
 MATCH (p:Profile {id: id})<-[:MEMBER_OF]-(:Identifier)<-[:HAS]-(r:Record)
 USING INDEX SEEK p:Profile(id)
-WITH id, collect([r.source, r.observed_at, r.traits]) AS items
+WITH id, collect([r.source, r.observed_at, r.traits, r.key]) AS items
 RETURN collect([id, items]) AS found

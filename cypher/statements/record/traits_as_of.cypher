@@ -14,5 +14,5 @@ CALL (p) {
   RETURN i
 }
 MATCH (i)<-[:HAS]-(r:Record) WHERE r.observed_at <= $at
-WITH id, collect([r.source, r.observed_at, r.traits]) AS items
+WITH id, collect([r.source, r.observed_at, r.traits, r.key]) AS items
 RETURN collect([id, items]) AS found

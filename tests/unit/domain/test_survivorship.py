@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record
+from identity_graph.domain.rules import Survivorship, TraitRule
+from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record, golden_values
 
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(0, 2), st.sampled_from(["", " ", "a", "b"]), st.lists(st.integers(0, 1))
@@ -63,3 +65,87 @@ def test_a_value_is_shown_with_whoever_said_it_last() -> None:
 def test_objects_with_their_keys_in_another_order_are_one_value() -> None:
     (trait,) = golden_record([Traits("a", 1, {"x": {"p": 1, "q": 2}}), Traits("b", 2, {"x": {"q": 2, "p": 1}})])
     assert (trait.chosen.source, trait.alternatives) == ("b", ())
+
+
+# --- Rules of traits
+
+CRITERIA = st.lists(st.sampled_from(list(Survivorship)), max_size=3, unique=True)
+RULE = st.builds(TraitRule, CRITERIA.map(tuple), st.sampled_from([("crm",), ("web", "crm"), ("pos",)]))
+MIXED = st.one_of(
+    st.booleans(),
+    st.integers(-2, 2),
+    st.sampled_from(["a", "bb", "2020-01-01", "2021-01-01T10:00:00Z"]),
+    st.lists(st.integers(0, 2), max_size=2),
+)
+NAMED = st.lists(
+    st.builds(
+        Traits,
+        source=st.sampled_from(["crm", "web", "pos"]),
+        observed_at=st.integers(0, 2),
+        values=st.fixed_dictionaries({"x": MIXED}),
+        record=st.sampled_from("rst"),
+        override=st.sampled_from([False, False, False, True]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(NAMED, RULE, st.randoms())
+def test_by_any_rule_order_does_not_matter_and_no_value_is_lost(
+    records: list[Traits], rule: TraitRule, random: Any
+) -> None:
+    shuffled = list(records)
+    random.shuffle(shuffled)
+    (golden,) = golden_record(records, {"x": rule})
+    assert golden_record(shuffled, {"x": rule}) == [golden]
+    assert golden_values(shuffled, {"x": rule}) == {"x": golden.chosen.value}
+    shown = {repr(v.value) for v in (golden.chosen, *golden.alternatives)}
+    assert shown >= {repr(r.values["x"]) for r in records}
+
+
+@given(NAMED, RULE)
+def test_a_persons_word_comes_before_all_records(records: list[Traits], rule: TraitRule) -> None:
+    (golden,) = golden_record(records, {"x": rule})
+    stated = [repr(r.values["x"]) for r in records if r.override]
+    assert (golden.rule == "override") is bool(stated)
+    assert not stated or repr(golden.chosen.value) in stated
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ([], 3),
+        (["newest"], 3),
+        (["oldest"], 7),
+        (["most_frequent"], 5),
+        (["source_priority"], 7),
+        (["max"], 7),
+        (["min"], 3),
+        (["union"], [3, 5, 7]),
+        (["longest"], 3),
+        (["longest", "max"], 7),
+        (["any_true", "oldest"], 7),
+    ],
+)
+def test_each_criterion_and_what_decides_where_it_does_not(rule: list[str], expected: Any) -> None:
+    said = [("crm", 1, 7), ("web", 2, 5), ("pos", 3, 5), ("web", 4, 3)]
+    records = [Traits(source, at, {"x": value}, f"r{at}") for source, at, value in said]
+    sources = ("crm",) if "source_priority" in rule else ()
+    (golden,) = golden_record(records, {"x": TraitRule(tuple(map(Survivorship, rule)), sources)})
+    assert golden.chosen.value == expected
+    assert golden.rule == (rule[0] if rule else "newest")
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=5))
+def test_consents(values: list[bool]) -> None:
+    records = [Traits("web", at, {"x": value}) for at, value in enumerate(values)]
+    for one, combined in ((Survivorship.ANY_TRUE, any(values)), (Survivorship.ALL_TRUE, all(values))):
+        assert golden_values(records, {"x": TraitRule((one,))}) == {"x": combined}
+
+
+def test_numbers_come_before_dates_and_both_before_texts() -> None:
+    records = [Traits("web", 9, {"x": value}) for value in ("zz", "2020-01-01", "2021-01-01", 1, -3, True)]
+    for one, expected in ((Survivorship.MAX, 1), (Survivorship.MIN, -3)):
+        assert golden_values(records, {"x": TraitRule((one,))}) == {"x": expected}
+    assert golden_values(records[:3], {"x": TraitRule((Survivorship.MIN,))}) == {"x": "2020-01-01"}
