@@ -7,6 +7,7 @@ from hashlib import blake2b
 from itertools import combinations
 from typing import Any
 
+from identity_graph.domain.events import Event
 from identity_graph.domain.identifiers import Identifier
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
 
@@ -95,7 +96,8 @@ class Evidence:
 class Observation:
     """A source's dated claim that these identifiers, and perhaps the traits of one record, belong together.
 
-    ``identifiers`` are distinct and hold the record's own identifier where ``record_id`` is given.
+    It may also tell what was done then: the event belongs to the anchor. ``identifiers`` are distinct and hold the
+    record's own identifier where ``record_id`` is given.
     ``digest`` names the content: the same id with another digest is a conflict.
     """
 
@@ -107,10 +109,15 @@ class Observation:
     record_id: str | None = None
     traits: dict[str, Any] | None = None
     pairs: tuple[tuple[Key, Key, str], ...] = field(default=())
+    event: Event | None = None
 
     @property
     def anchor(self) -> Identifier | None:
-        """The identifier that holds the record: its own, else the strongest usable one."""
+        """The identifier that holds the record and the event: the record's own, else the strongest usable one.
+
+        Whether it is shared does not matter: that may change with what comes later, and where a row belongs must not
+        depend on the order of arrival.
+        """
         return self.identifiers[0] if self.identifiers and not self.identifiers[0].blocked else None
 
     @property
@@ -130,6 +137,7 @@ def observation(
     rules: Rules,
     record_id: str | None = None,
     traits: dict[str, Any] | None = None,
+    event: Event | None = None,
 ) -> Observation:
     """An observation with its identifiers distinct, usable ones first and strongest first, and its pairs named.
 
@@ -147,7 +155,8 @@ def observation(
         return identifier.blocked, not own, rules.rule(identifier.namespace).priority, identifier.key
 
     ordered = tuple(sorted(distinct.values(), key=strength)) if len(distinct) > 1 else tuple(distinct.values())
-    return Observation(id, source, observed_at, ordered, digest, record_id, traits, tuple(_pairs(ordered, source)))
+    pairs = tuple(_pairs(ordered, source))
+    return Observation(id, source, observed_at, ordered, digest, record_id, traits, pairs, event)
 
 
 def _pairs(identifiers: tuple[Identifier, ...], source: str) -> Iterator[tuple[Key, Key, str]]:

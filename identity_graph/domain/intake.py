@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import orjson
 
+from identity_graph.domain.events import MAX_AMOUNT, TYPE, Event, amount_of
 from identity_graph.domain.evidence import Observation, observation
 from identity_graph.domain.identifiers import Identifier, InvalidIdentifier, identify
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
@@ -20,6 +21,8 @@ DAY = 86_400_000_000
 MAX_IDENTIFIERS = 20
 #: Traits of one observation, in bytes of JSON: what trackers allow an event.
 MAX_TRAITS = 32 * 1024
+#: The properties of an event likewise.
+MAX_PROPERTIES = 32 * 1024
 MAX_ID = 256
 #: Longest name of a source, in characters.
 MAX_SOURCE = 64
@@ -45,8 +48,8 @@ def parse_observation(raw: Mapping[str, Any], rules: Rules, now: int) -> Observa
     """Check and normalise one observation in the contract's form (see ``SubmitLinks``).
 
     ``raw`` has ``id``, ``source``, ``identifiers`` (maps of ``namespace`` and ``value``) and perhaps ``observedAt``
-    (ISO 8601 text or a datetime; one without an offset is UTC; absent: ``now``), ``recordId`` and ``traits``.
-    ``now`` is in microseconds since 1970.
+    (ISO 8601 text or a datetime; one without an offset is UTC; absent: ``now``), ``recordId``, ``traits`` and
+    ``event`` (``type`` and perhaps ``properties``). ``now`` is in microseconds since 1970.
     """
     id = raw.get("id")
     try:
@@ -58,14 +61,19 @@ def parse_observation(raw: Mapping[str, Any], rules: Rules, now: int) -> Observa
         at = _time(raw.get("observedAt"), now)
         identifiers = _identifiers(raw.get("identifiers"), rules, record_id is not None)
         traits, packed = _traits(raw.get("traits"))
+        event = _event(raw.get("event"))
     except _Rejected as e:
         return Rejection(id if isinstance(id, str) else None, e.code, e.message, e.path)
     named = sorted((i.namespace, i.raw) for i in identifiers)
     content = orjson.dumps([source, record_id, None if raw.get("observedAt") is None else at, named])
+    if event:
+        # JSON holds no NUL, so no traits can pass for an event.
+        packed += f"\0{event.type}\0{event.properties}".encode()
     digest = blake2b(content + packed, digest_size=16).hexdigest()
-    taken = observation(id, source, at, identifiers, digest, rules, record_id, traits)
-    if traits is not None and taken.anchor is None:
-        message = "none of the identifiers can hold the traits: all are junk values; give a recordId"
+    taken = observation(id, source, at, identifiers, digest, rules, record_id, traits, event)
+    if (traits is not None or event) and taken.anchor is None:
+        what = "event" if traits is None else "traits"
+        message = f"none of the identifiers can hold the {what}: all are junk values; give a recordId"
         return Rejection(id, "INVALID_IDENTIFIER", message, ("identifiers",))
     return taken
 
@@ -133,14 +141,39 @@ def _identifiers(value: object, rules: Rules, has_record: bool) -> list[Identifi
 
 
 def _traits(value: object) -> tuple[dict[str, Any] | None, bytes]:
+    return (None, b"") if value is None else _object(value, MAX_TRAITS, "traits")
+
+
+def _event(value: object) -> Event | None:
     if value is None:
-        return None, b""
+        return None
+    if not isinstance(value, Mapping):
+        raise _Rejected("INVALID_OBSERVATION", "an event has a type and perhaps properties", "event")
+    said = cast(Mapping[str, object], value)
+    if unknown := said.keys() - {"type", "properties"}:
+        raise _Rejected("INVALID_OBSERVATION", "an event has a type and perhaps properties", "event", min(unknown))
+    type, given = said.get("type"), said.get("properties")
+    if not isinstance(type, str) or not TYPE.fullmatch(type):
+        message = "an event's type has 1 to 64 small letters, digits, '_', '.', ':' or '-', such as page or purchase"
+        raise _Rejected("INVALID_OBSERVATION", message, "event", "type")
+    properties, packed = _object({} if given is None else given, MAX_PROPERTIES, "event", "properties")
+    try:
+        amount = amount_of(properties)
+    except ValueError as e:
+        message = f"an event's {e} lies between -{MAX_AMOUNT:,} and {MAX_AMOUNT:,}"
+        raise _Rejected("INVALID_OBSERVATION", message, "event", "properties", str(e)) from None
+    return Event(type, packed.decode(), amount)
+
+
+def _object(value: object, most: int, *path: str) -> tuple[dict[str, Any], bytes]:
+    """An object, and its JSON text with sorted keys."""
+    name = ".".join(path)
     if not isinstance(value, dict):
-        raise _Rejected("INVALID_OBSERVATION", "traits must be an object of names and values", "traits")
+        raise _Rejected("INVALID_OBSERVATION", f"{name} must be an object of names and values", *path)
     try:
         packed = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except (TypeError, ValueError, RecursionError):
-        raise _Rejected("INVALID_OBSERVATION", "traits must be plain JSON of bounded depth", "traits") from None
-    if len(packed) > MAX_TRAITS:
-        raise _Rejected("PAYLOAD_TOO_LARGE", f"traits have at most {MAX_TRAITS} bytes of JSON", "traits")
+        raise _Rejected("INVALID_OBSERVATION", f"{name} must be plain JSON of bounded depth", *path) from None
+    if len(packed) > most:
+        raise _Rejected("PAYLOAD_TOO_LARGE", f"{name} may have {most} bytes of JSON", *path)
     return cast(dict[str, Any], value), packed

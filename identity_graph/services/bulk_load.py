@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pyarrow.csv import WriteOptions, write_csv
 
 from identity_graph.domain.decision import ACTIVE, BLOCKED, REFUSED, SHARED, created_change_id
+from identity_graph.domain.events import Event, Tally
 from identity_graph.domain.evidence import Key, Link
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.rules import Rules
@@ -26,7 +27,7 @@ from identity_graph.domain.traits import Plain
 from identity_graph.services.compact import Compact, Ints
 from identity_graph.services.golden import golden_properties
 from identity_graph.services.ingest_batches import Batch
-from identity_graph.services.observe import new_id
+from identity_graph.services.observe import new_id, tally_key
 
 Files = list[tuple[str, list[Path]]]
 Column = Any
@@ -58,6 +59,8 @@ class Gathering:
         self.said, self.said_end = array("q"), array("q", [0])
         self.records: dict[str, tuple[int, str, str, str | None, str, int]] = {}
         self.traits_size = 0
+        self.events: dict[int, tuple[int, Event]] = {}
+        self.tallies: dict[tuple[int, str, str], Tally] = {}
 
     def add(self, batch: Batch) -> tuple[int, list[tuple[int, Rejection]]]:
         """Take a batch in: how many were known before, and which ids stood for something else, with their lines."""
@@ -85,7 +88,9 @@ class Gathering:
         record_id: str | None,
         traits: Mapping[str, Any] | None,
         links: Sequence[str],
+        event: tuple[str, str, int | None] | None,
     ) -> None:
+        number_of_this = len(self.digests)
         self.digests.append(digest)
         from_source = self.sources.setdefault(source, len(self.sources))
         self.source_of.append(from_source)
@@ -118,6 +123,12 @@ class Gathering:
                 text = orjson.dumps(traits, option=orjson.OPT_SORT_KEYS).decode()
                 self.traits_size += len(text)
                 self.records[key] = (at, digest, source, record_id, text, own[0][1])
+        if event and own and not values[0][3]:
+            anchor, told = own[0][1], Event(*event)
+            self.traits_size += len(told.properties)
+            self.events[number_of_this] = (anchor, told)
+            place, one = (anchor, told.type, source), Tally.of(told, source, at)
+            self.tallies[place] = self.tallies[place].plus(one) if place in self.tallies else one
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -178,10 +189,12 @@ class Load:
             ("Identifier:Device", self._identifiers(device=True)),
             *(("Profile", self._shown(profiles, group)) for group in self._golden()),
             ("Record", self._records()),
-            ("Observation", self._observations(at)),
+            *self._observations(at),
+            ("Tally", self._tallies()),
             *((label, pa.Table.from_pylist([dict(row) for row in rows])) for label, rows in others.items()),
         ]
         joins = [("MEMBER_OF", self._memberships(at)), ("LINK", self._links()), ("HAS", self._anchors())]
+        joins.append(("COUNTS", self._counted()))
         with ThreadPoolExecutor(2) as pool:
             nodes, edges = (
                 [
@@ -341,7 +354,47 @@ class Load:
         anchors = pa.array([row[5] for row in rows], pa.int64())
         return pa.table({":START_ID": np.arange(begin, begin + len(rows)), ":END_ID": anchors})
 
-    def _observations(self, at: int) -> Table:
+    def _tallies(self) -> Table:
+        tallies = list(self.gathering.tallies.items())
+        begin = len(self.keys) + self.parts.many + len(self.gathering.records)
+        named = [tally_key(self.keys[anchor], type, source) for (anchor, type, source), _ in tallies]
+        return pa.table(
+            {
+                ":ID": np.arange(begin, begin + len(tallies)),
+                "key": pa.array(named, pa.string()),
+                "type": pa.array([t.type for _, t in tallies], pa.string()),
+                "source": pa.array([t.source for _, t in tallies], pa.string()),
+                "count:long": pa.array([t.count for _, t in tallies], pa.int64()),
+                "first:long": pa.array([t.first for _, t in tallies], pa.int64()),
+                "last:long": pa.array([t.last for _, t in tallies], pa.int64()),
+                "amount:long": pa.array([t.amount for _, t in tallies], pa.int64()),
+            }
+        )
+
+    def _counted(self) -> Table:
+        anchors = [anchor for anchor, _, _ in self.gathering.tallies]
+        begin = len(self.keys) + self.parts.many + len(self.gathering.records)
+        ids = np.arange(begin, begin + len(anchors))
+        return pa.table({":START_ID": ids, ":END_ID": pa.array(anchors, pa.int64())})
+
+    def _observations(self, at: int) -> list[tuple[str, Table]]:
+        """Those that tell of no event, and those that do."""
+        every, events = self._all_observations(at), self.gathering.events
+        numbers = np.fromiter(events, np.int64, len(events))
+        plain = np.ones(len(self.gathering), bool)
+        plain[numbers] = False
+        told = every.take(pa.array(numbers))
+        columns = {
+            "by": self.evidence.key_array.take(pa.array([anchor for anchor, _ in events.values()], pa.int64())),
+            "type": pa.array([event.type for _, event in events.values()], pa.string()),
+            "properties": pa.array([event.properties for _, event in events.values()], pa.string()),
+            "amount:long": pa.array([event.amount for _, event in events.values()], pa.int64()),
+        }
+        for name, column in columns.items():
+            told = told.append_column(name, column)
+        return [("Observation", every.filter(pa.array(plain))), ("Observation:Event", told)]
+
+    def _all_observations(self, at: int) -> Table:
         gathering = self.gathering
         many = len(gathering)
         keys = pa.ListArray.from_arrays(

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import orjson
 
+from identity_graph.domain.events import Event
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.identifiers import Identifier
 from identity_graph.domain.intake import Rejection, parse_observation
@@ -75,12 +76,13 @@ class Batch:
 def pack(o: Observation) -> Packed:
     identifiers = [(i.namespace, i.value, i.raw, i.blocked) for i in o.identifiers]
     links = [id for _, _, id in o.pairs]
-    return o.id, o.source, o.observed_at, identifiers, o.digest, o.record_id, o.traits, links
+    event = (o.event.type, o.event.properties, o.event.amount) if o.event else None
+    return o.id, o.source, o.observed_at, identifiers, o.digest, o.record_id, o.traits, links, event
 
 
 def unpack(packed: Packed) -> Observation:
     """The inverse of :func:`pack`."""
-    id, source, at, values, digest, record_id, traits, links = packed
+    id, source, at, values, digest, record_id, traits, links, event = packed
     identifiers = tuple([Identifier(ns, value, raw, f"{ns}:{value}", junk) for ns, value, raw, junk in values])
     pairs = tuple(
         [
@@ -88,7 +90,7 @@ def unpack(packed: Packed) -> Observation:
             for (one, other), link in zip(combinations(identifiers, 2), links, strict=True)
         ]
     )
-    return Observation(id, source, at, identifiers, digest, record_id, traits, pairs)
+    return Observation(id, source, at, identifiers, digest, record_id, traits, pairs, Event(*event) if event else None)
 
 
 # ------------------------------------------------------------------------------------------------ files
@@ -190,7 +192,7 @@ class _NotTaken(Exception):
 
 
 _OBSERVATION = {
-    **{name: name for name in ("id", "source", "observedAt", "recordId", "identifiers", "traits")},
+    **{name: name for name in ("id", "source", "observedAt", "recordId", "identifiers", "traits", "event")},
     "observed_at": "observedAt",
     "record_id": "recordId",
 }

@@ -44,6 +44,7 @@ from identity_graph.domain.decision import (
     outcomes,
     survey,
 )
+from identity_graph.domain.events import Tally
 from identity_graph.domain.evidence import Key, Link, LinkKind, Observation, Refusal, RefusalCode
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import DisjointSets
@@ -398,11 +399,7 @@ class _Taking:
         self._write_moves(plan)
         holders = self._write_records(batch, plan)
         refresh_golden(self.tx, self._moved(plan) | holders, self.rules)
-        rows = [
-            [o.id, o.digest, o.source, o.observed_at, as_text([i.key for i in o.identifiers]), _pack(answer)]
-            for o, answer in zip(batch, answers, strict=True)
-        ]
-        self.tx.do("observation/create", rows=rows, at=self.at)
+        self._write_observations(batch, answers)
 
     def _write_profiles(self, plan: Plan) -> None:
         new = [p for p in plan.profiles.values() if p.new]
@@ -533,6 +530,34 @@ class _Taking:
         if shared:
             self.tx.one("profile/lock", elements=shared)
         return {self.element[plan.home[key]] for key in anchors & plan.home.keys()}.union(shared)
+
+    def _write_observations(self, batch: list[Observation], answers: list[Accepted]) -> None:
+        """What was observed and what came of it; an observation that tells of an event is also that event."""
+        plain: list[Row] = []
+        events: list[Row] = []
+        tallies: dict[tuple[Key, str, str], Tally] = {}
+        for o, answer in zip(batch, answers, strict=True):
+            row = [o.id, o.digest, o.source, o.observed_at, as_text([i.key for i in o.identifiers]), _pack(answer)]
+            if o.event and o.anchor:
+                events.append([*row, o.anchor.key, o.event.type, o.event.properties, o.event.amount])
+                place, one = (o.anchor.key, o.event.type, o.source), Tally.of(o.event, o.source, o.observed_at)
+                tallies[place] = tallies[place].plus(one) if place in tallies else one
+            else:
+                plain.append(row)
+        if plain:
+            self.tx.do("observation/create", rows=plain, at=self.at)
+        if events:
+            self.tx.do("event/create", rows=events, at=self.at)
+            rows = [
+                [tally_key(by, type, source), self.element[by], type, source, t.count, t.first, t.last, t.amount]
+                for (by, type, source), t in sorted(tallies.items())
+            ]
+            self.tx.do("event/tally", rows=rows)
+
+
+def tally_key(by: Key, type: str, source: str) -> str:
+    """The name of the tally of an identifier's events; none of its parts holds a tab."""
+    return f"{by}\t{type}\t{source}"
 
 
 def verdict(refusal: Refusal | None) -> Row:

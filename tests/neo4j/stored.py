@@ -36,6 +36,7 @@ class Stored:
     changes: dict[str, Row]
     records: dict[str, Row]
     observations: dict[str, Row]
+    tallies: dict[str, Row]
 
     @property
     def home(self) -> dict[str, str]:
@@ -76,9 +77,10 @@ _READS = {
     "tombstones": "MATCH (p)-[m:MERGED_INTO]->(q) RETURN m {.*, loser: p.id, survivor: q.id} AS row",
     "changes": "MATCH (c:Change) RETURN c {.*, roles: [(c)-[of:OF]->(p) | [p.id, of.role]]} AS row",
     "records": "MATCH (r:Record) RETURN r {.*, anchors: [(r)-[:HAS]->(i) | i.key]} AS row",
-    "observations": "MATCH (o:Observation) RETURN o {.*, keys: split(o.keys, '\t')} AS row",
+    "observations": "MATCH (o:Observation) RETURN o {.*, keys: split(o.keys, '\t'), event: o:Event} AS row",
+    "tallies": "MATCH (t:Tally) RETURN t {.*, of: [(t)-[:COUNTS]->(i) | i.key]} AS row",
 }
-_NAME = {"identifiers": "key", "records": "key"}
+_NAME = {"identifiers": "key", "records": "key", "tallies": "key"}
 
 
 def read(driver: neo4j.Driver) -> Stored:
@@ -148,6 +150,7 @@ def problems(
         *_records(stored, taken),
         *_observations(stored, taken),
         *_golden(stored, rules),
+        *_tallies(stored, taken),
     ]
 
 
@@ -357,8 +360,35 @@ def _golden(stored: Stored, rules: Rules) -> list[str]:
 
 
 def _observations(stored: Stored, taken: Iterable[Observation]) -> list[str]:
-    wanted = {o.id: (o.digest, o.source, o.observed_at, sorted(i.key for i in o.identifiers)) for o in taken}
+    wanted = {
+        o.id: (
+            *(o.digest, o.source, o.observed_at, sorted(i.key for i in o.identifiers)),
+            (o.anchor.key, o.event.type, o.event.properties, o.event.amount) if o.event and o.anchor else None,
+        )
+        for o in taken
+    }
     found = {
-        id: (o["digest"], o["source"], o["observed_at"], sorted(o["keys"])) for id, o in stored.observations.items()
+        id: (
+            *(o["digest"], o["source"], o["observed_at"], sorted(o["keys"])),
+            (o["by"], o["type"], o["properties"], o.get("amount")) if o["event"] else None,
+        )
+        for id, o in stored.observations.items()
     }
     return _differ("observation", found, wanted)
+
+
+def _tallies(stored: Stored, taken: Iterable[Observation]) -> list[str]:
+    wanted: dict[str, Row] = {}
+    for o in taken:
+        if o.event and o.anchor:
+            by, type, at = o.anchor.key, o.event.type, o.observed_at
+            key = f"{by}\t{type}\t{o.source}"
+            t = wanted.setdefault(
+                key,
+                {"key": key, "type": type, "source": o.source, "count": 0, "amount": 0, "of": [by]}
+                | {"first": at, "last": at},
+            )
+            t["count"] += 1
+            t["amount"] += o.event.amount or 0
+            t["first"], t["last"] = min(t["first"], at), max(t["last"], at)
+    return _differ("tally", stored.tallies, wanted)

@@ -105,6 +105,7 @@ def anonymous(stored: Stored) -> dict[str, Any]:
         "observations": {
             id: {**o, "result": answered(o["result"]), "at": None} for id, o in stored.observations.items()
         },
+        "tallies": stored.tallies,
         "others": (stored.former, stored.tombstones, stored.changes),
     }
 

@@ -32,6 +32,7 @@ class Say:
     source: str
     record: str | None
     traits: dict[str, Any] | None
+    event: dict[str, Any] | None
     like: int | None
     other_content: bool
 
@@ -44,6 +45,7 @@ BATCH = st.lists(
         st.sampled_from(["web", "crm"]),
         st.sampled_from([None, None, None, "r1", "r2"]),
         st.sampled_from([None, None, {"n": 1}, {"n": 2}, {"n": "2020-01-01", "m": {"a": ["x"]}}]),
+        st.sampled_from([None, {"type": "page"}, {"type": "purchase", "properties": {"value": 0.1}}]),
         st.none() | st.none() | st.none() | st.integers(0, 9),
         st.sampled_from([False, False, True]),
     ),
@@ -101,6 +103,7 @@ class Program(RuleBasedStateMachine):
             "identifiers": [{"namespace": name, "value": value} for name, value in say.names],
             "recordId": say.record,
             "traits": say.traits,
+            "event": say.event,
         }
         if say.like is not None and self.sent:
             earlier = self.sent[say.like % len(self.sent)]

@@ -34,7 +34,7 @@ SCANS = {
 #: What lets a plan read all of something.
 SCAN = re.compile(r"AllNodesScan|AllRelationshipsScan|LabelScan|RelationshipTypesScan|RelationshipTypeScan|IndexScan")
 #: `UNIQUE i:Identifier(key) WHERE …` and `RANGE INDEX ()-[l:LINK(id)]->() WHERE …`, as plans write them.
-USED = re.compile(r"(?:^UNIQUE |INDEX .*?)\w*:(\w+)\((\w+)\)")
+USED = re.compile(r"(?:^UNIQUE |INDEX .*?)\w*:(\w+)\((\w+)(?:, \w+)*\)")
 
 
 @pytest.fixture(scope="module", params=["empty", "filled"])
@@ -63,7 +63,7 @@ def operators(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def indexes(driver: neo4j.Driver) -> dict[tuple[str, str], str]:
-    """The name of each index by its label or type and its property."""
+    """The name of each index by its label or type and its first property."""
     with driver.session() as session:
         rows = session.run("SHOW INDEXES YIELD name, labelsOrTypes, properties").values()
     return {(labels[0], properties[0]): name for name, labels, properties in rows if labels}

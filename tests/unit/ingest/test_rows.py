@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from identity_graph.domain.events import Event
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import EPOCH, MICROSECOND
 from identity_graph.domain.rules import NamespaceRule, Rules
@@ -166,6 +167,7 @@ def test_observations_are_taken_as_they_stand() -> None:
     assert record({"id": "5", "source": "web", "identifiers": named}).source == "web"
     assert record({"identifiers": named}).id == record({"identifiers": named}).id
     assert record({"identifiers": named}).observed_at == AT
+    assert record({"identifiers": named, "event": {"type": "page"}}).event == Event("page", "{}")
 
 
 def test_a_bad_observation_is_rejected_whole_and_other_keys_are_told() -> None:
@@ -175,8 +177,8 @@ def test_a_bad_observation_is_rejected_whole_and_other_keys_are_told() -> None:
         ("error", "INVALID_IDENTIFIER", "identifiers.0.value")
     ]
     batch = Batch()
-    take(Row(1, {"id": "5", "identifiers": [], "recordId": "1", "event": "x"}), task(), batch)
-    assert list(batch.notices) == ["the key 'event' is none of an observation's and was left out"]
+    take(Row(1, {"id": "5", "identifiers": [], "recordId": "1", "events": "x"}), task(), batch)
+    assert list(batch.notices) == ["the key 'events' is none of an observation's and was left out"]
     assert len(batch.packed) == 1
 
 
@@ -327,10 +329,17 @@ VALUES = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=4)
 NAMED = st.lists(st.tuples(st.sampled_from(["email", "user_id", "cookie_id", "shop"]), VALUES), max_size=5)
 
 
-@given(NAMED, st.none() | VALUES, st.none() | st.dictionaries(VALUES, VALUES, max_size=2))
-def test_an_observation_survives_being_sent(named: list[tuple[str, str]], record: str | None, traits: Any) -> None:
+@given(
+    NAMED,
+    st.none() | VALUES,
+    st.none() | st.dictionaries(VALUES, VALUES, max_size=2),
+    st.sampled_from([None, {"type": "page"}, {"type": "purchase", "properties": {"value": 2}}]),
+)
+def test_an_observation_survives_being_sent(
+    named: list[tuple[str, str]], record: str | None, traits: Any, event: Any
+) -> None:
     identifiers = [{"namespace": n, "value": f"{v}@x.example" if n == "email" else v} for n, v in named]
-    cells = {"id": "1", "identifiers": identifiers, "recordId": record, "traits": traits}
+    cells = {"id": "1", "identifiers": identifiers, "recordId": record, "traits": traits, "event": event}
     batch = Batch()
     take(Row(1, cells), task(), batch)
     for packed in batch.packed:

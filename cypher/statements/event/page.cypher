@@ -1,0 +1,30 @@
+// name: event/page
+// summary: Pages of what people did, newest first: the events of their identifiers at a moment, of these types (empty: all) and between two moments. Each run of one identifier and type is read from its end. Rows: profile id, then the time and the id before the page.
+// params: rows: List<List<Any>>, types: List<String>, since: Integer, until: Integer, at: Integer, limit: Integer
+// returns: found: List<List<Any>>
+// access: read
+// index: profile_id, event_run
+UNWIND $rows AS row
+MATCH (p:Profile {id: row[0]})
+CALL (p, row) {
+  CALL (p) {
+    MATCH (p)<-[now:MEMBER_OF]-(i:Identifier) WHERE now.since <= $at
+    RETURN i
+    UNION
+    MATCH (p)<-[was:WAS_MEMBER_OF]-(i:Identifier) WHERE was.since <= $at AND was.until > $at
+    RETURN i
+  }
+  MATCH (i)<-[:COUNTS]-(t:Tally)
+  WHERE t.first < $until AND t.last >= $since AND t.first <= row[1] AND (size($types) = 0 OR t.type IN $types)
+  WITH DISTINCT row, i.key AS by, t.type AS type
+  CALL (row, by, type) {
+    MATCH (e:Event)
+    USING INDEX e:Event(by, type, observed_at)
+    WHERE e.by = by AND e.type = type AND e.observed_at >= $since AND e.observed_at <= row[1] AND e.observed_at < $until
+      AND (e.observed_at <> row[1] OR e.id < row[2])
+    RETURN e ORDER BY e.observed_at DESC, e.id DESC LIMIT $limit
+  }
+  WITH e ORDER BY e.observed_at DESC, e.id DESC LIMIT $limit
+  RETURN collect([e.id, e.type, e.observed_at, e.source, e.by, e.keys, e.properties]) AS items
+}
+RETURN collect([row[0], row[1], row[2], items]) AS found
