@@ -29,6 +29,7 @@ from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.rules import Rules
 from identity_graph.services.active_rules import active_rules
 from identity_graph.services.connections import Connections
+from identity_graph.services.journey import Journeys, Some
 from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.match_records import Matching
 from identity_graph.services.profiles import Profiles
@@ -78,13 +79,14 @@ def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generato
     ):
         lookup = Lookup(graph, rules, readers)
         profiles = Profiles(graph, rules, lookup, readers)
+        journeys = Journeys(graph, rules, readers)
         proposals, connections = Proposals(graph, rules, now), Connections(graph, profiles)
-        yield Services(graph, rules, writer, lookup, profiles, proposals, connections, Scoring(matching))
+        yield Services(graph, rules, writer, lookup, profiles, journeys, proposals, connections, Scoring(matching))
 
 
 async def warm_up(services: Services) -> None:
     """Let the database plan and compile what requests will ask, so that the first client is served as well."""
-    profiles, lookup = services.profiles, services.lookup
+    profiles, lookup, journeys = services.profiles, services.lookup, services.journeys
 
     def person(name: str, fresh: Freshness) -> Awaitable[object]:
         return lookup.resolve([("email", f"{name}@warm-up.example")], fresh)
@@ -99,6 +101,9 @@ async def warm_up(services: Services) -> None:
         profiles.change,
         lambda id, fresh: profiles.change(created_change_id(id), fresh),
         profiles.link,
+        lambda id, fresh: journeys.page(id, 1, Some(), fresh=fresh),
+        lambda id, fresh: journeys.page(id, 1, Some(), back=True, fresh=fresh),
+        lambda id, fresh: journeys.aggregates(id, None, fresh),
     )
     present = Freshness()
     # Neo4j plans a statement anew when its list is ten times longer than any before.

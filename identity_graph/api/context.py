@@ -7,6 +7,7 @@ from identity_graph.api.keys import ApiKey, Scope
 from identity_graph.api.scalars import microseconds
 from identity_graph.domain.rules import Rules
 from identity_graph.services.connections import Connections
+from identity_graph.services.journey import Journeys
 from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
@@ -24,6 +25,7 @@ class Services:
     submitter: Submitter
     lookup: Lookup
     profiles: Profiles
+    journeys: Journeys
     proposals: Proposals
     connections: Connections
     scoring: Scoring

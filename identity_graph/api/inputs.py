@@ -16,6 +16,17 @@ class IdentifierInput:
     value: str
 
 
+@strawberry.input(description="What was done when it was observed.")
+class EventInput:
+    type: str = strawberry.field(
+        description="1 to 64 small letters, digits, `_`, `.`, `:` or `-`, such as `page`, `purchase` or `support`."
+    )
+    properties: JSON | None = strawberry.field(
+        default=None,
+        description="An object of names and values, 32 KiB at most. Its `value`, else its `revenue`, is added up.",
+    )
+
+
 @strawberry.input(
     description="A source's dated claim that these identifiers, and perhaps some traits, are one person's."
 )
@@ -32,6 +43,9 @@ class ObservationInput:
         default_factory=list[IdentifierInput], description="20 at most. May be empty where there is a `recordId`."
     )
     traits: JSON | None = strawberry.field(default=None, description="An object of names and values, 32 KiB at most.")
+    event: EventInput | None = strawberry.field(
+        default=None, description="An event of the person, dated by `observedAt`."
+    )
 
 
 @strawberry.input

@@ -1,8 +1,8 @@
 """What one GraphQL request may ask for.
 
 The cost of a request is the number of objects that it may return: a list counts as long as the nearest argument above
-it says (``first``, or the length of a list that was sent), else as long as such a list usually is. Fragments count
-wherever they are spread. Introspection has its own permission, so it costs nothing here.
+it says (``first``, ``last``, or the length of a list that was sent), else as long as such a list usually is. Fragments
+count wherever they are spread. Introspection has its own permission, so it costs nothing here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,11 +52,15 @@ Variables = Mapping[str, Any]
 
 @dataclass(slots=True)
 class _Selected:
-    """A field: is it a list, how long usually, which arguments say how long, and what is selected of it."""
+    """A field: is it a list, how long usually, which arguments say how long, and what is selected of it.
+
+    ``default`` is how long where none of ``sizes`` says so.
+    """
 
     is_list: bool
     usual_length: int
-    first: ValueNode | None
+    sizes: tuple[ValueNode, ...]
+    default: int | None
     inputs: tuple[ValueNode, ...]
     inner: "_Selection | None"
 
@@ -138,20 +142,20 @@ class Plan:
 
     def _selected(self, parent: GraphQLNamedType | None, node: FieldNode) -> _Selected:
         if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
-            return _Selected(False, 1, None, (), None)
+            return _Selected(False, 1, (), None, (), None)
         definition = parent.fields[node.name.value]
         kind = get_named_type(definition.type)
         own = getattr(definition.extensions.get("strawberry-definition"), "metadata", {})
         arguments = {a.name.value: a.value for a in node.arguments or ()}
-        first = arguments.pop("first", None)
-        if first is None and "first" in definition.args:
-            first = IntValueNode(value=str(definition.args["first"].default_value))
+        sizes = tuple(size for name in ("first", "last") if (size := arguments.pop(name, None)))
+        paged = definition.args.get("first")
         inner = self._plan(kind, node.selection_set) if node.selection_set and is_composite_type(kind) else None
         return _Selected(
             is_list_type(get_nullable_type(definition.type)),
             own.get(LENGTH, USUAL_LENGTH),
-            first,
-            tuple(arguments.values()),
+            sizes,
+            paged.default_value if paged and isinstance(paged.default_value, int) else None,
+            () if paged else tuple(arguments.values()),
             inner,
         )
 
@@ -169,21 +173,23 @@ class Plan:
     ) -> int:
         if f.inner is None:
             return 0
-        if f.first is not None:
-            length = self._number(f.first, variables)
+        said = [size for node in f.sizes if (size := self._number(node, variables)) is not None]
+        if said or f.default is not None:
+            length = max(said, default=f.default)
         elif f.inputs:
             length = max((self._longest(value, variables) for value in f.inputs), default=0) or length
         if f.is_list:
             return (f.usual_length if length is None else length) * (1 + self._cost(f.inner, None, variables, known))
         return 1 + self._cost(f.inner, length, variables, known)
 
-    def _number(self, node: ValueNode, variables: Variables) -> int:
+    def _number(self, node: ValueNode, variables: Variables) -> int | None:
+        """The length that an argument says, None where it is left out or null."""
         if isinstance(node, VariableNode):
             name = node.name.value
             default = self._defaults.get(name)
             value = variables.get(name) if name in variables or default is None else self._number(default, variables)
-            return max(value, 1) if isinstance(value, int) else 1
-        return max(int(node.value), 1) if isinstance(node, IntValueNode) else 1
+            return max(value, 1) if isinstance(value, int) else None
+        return max(int(node.value), 1) if isinstance(node, IntValueNode) else None
 
     def _longest(self, node: ValueNode, variables: Variables) -> int:
         """The length of the longest list in a value, 0 where there is none."""

@@ -69,8 +69,8 @@ def to_cursor(*key: str | float) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
 
 
-def from_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
-    """The key in a cursor, whose parts must be of these types."""
+def from_cursor(cursor: str, *kinds: type, argument: str = "after") -> tuple[Any, ...]:
+    """The key in a cursor, whose parts must be of these types; ``argument`` is where it was given."""
     try:
         key = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:
@@ -80,5 +80,5 @@ def from_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
         or [type(part) for part in key] != list(kinds)
         or any(isinstance(part, int) and abs(part) >= 2**63 for part in key)
     ):
-        raise BadInput("after must be an endCursor that this list gave out")
+        raise BadInput(f"{argument} must be a cursor that this list gave out")
     return tuple(key)

@@ -10,15 +10,25 @@ import strawberry
 from identity_graph.api.context import Context
 from identity_graph.api.errors import BadInput
 from identity_graph.api.keys import Scope
-from identity_graph.api.scalars import JSON, DateTime, from_cursor, moment, raw_json, to_cursor
+from identity_graph.api.limits import LENGTH
+from identity_graph.api.scalars import JSON, DateTime, from_cursor, microseconds, moment, raw_json, to_cursor
 from identity_graph.domain.decision import ProfileRef
+from identity_graph.domain.events import TYPE as EVENT_TYPE
+from identity_graph.domain.events import UNIT
+from identity_graph.domain.events import Aggregates as _Aggregates
 from identity_graph.domain.evidence import LinkKind, RefusalCode
 from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.intake import DAY
 from identity_graph.domain.paths import match_probability
 from identity_graph.domain.survivorship import GoldenTrait as _GoldenTrait
 from identity_graph.domain.survivorship import TraitValue
+from identity_graph.services.journey import EventPage, EventRow, Some
 from identity_graph.services.lookup import Freshness, Status
-from identity_graph.services.profiles import MAX_PAGE, ChangeRow, LinkRow, Member, ProfileState, RecordRow
+from identity_graph.services.profiles import END_OF_TIME, MAX_PAGE, ChangeRow, LinkRow, Member, ProfileState, RecordRow
+from identity_graph.services.submit import now
+
+#: Events of a page where nothing says how many, types that may be asked for at once, and days of a window.
+PAGE, MOST_TYPES, MOST_DAYS = 20, 50, 36_500
 
 Info: TypeAlias = strawberry.Info[Context, None]
 T = TypeVar("T")
@@ -77,10 +87,14 @@ class Node:
     id: strawberry.ID
 
 
-@strawberry.type(description="Where a page ends and whether more follows.")
+@strawberry.type(description="Where a page begins and ends, and whether there is more on either side.")
 class PageInfo:
     has_next_page: bool
     end_cursor: str | None
+    has_previous_page: bool = strawberry.field(
+        default=False, description="Only told by lists that can be read both ways, else false."
+    )
+    start_cursor: str | None = None
 
 
 @strawberry.type
@@ -102,15 +116,19 @@ class Connection(Generic[T]):
         edges = [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)]
         return cls(
             edges=edges,
-            page_info=PageInfo(has_next_page=more, end_cursor=cursors[-1] if cursors else None),
+            page_info=PageInfo(
+                has_next_page=more,
+                end_cursor=cursors[-1] if cursors else None,
+                start_cursor=cursors[0] if cursors else None,
+            ),
             total_count=total,
         )
 
 
-def page_size(first: int) -> int:
-    if not 1 <= first <= MAX_PAGE:
-        raise BadInput(f"first must lie between 1 and {MAX_PAGE}")
-    return first
+def page_size(size: int, argument: str = "first") -> int:
+    if not 1 <= size <= MAX_PAGE:
+        raise BadInput(f"{argument} must lie between 1 and {MAX_PAGE}")
+    return size
 
 
 @strawberry.type(description="One normalised value in one namespace.")
@@ -348,6 +366,105 @@ class Change(Node):
         return LinkCause(observation_id=observation, link_id=row.link)
 
 
+@strawberry.type(description="Something that a person did.")
+class Event:
+    id: strawberry.ID = strawberry.field(description="The id of the observation that told of it.")
+    type: str
+    at: DateTime
+    source: str
+    identifier: Identifier = strawberry.field(description="The identifier of the person that the event belongs to.")
+    device: Identifier | None = strawberry.field(description="The device that it was observed on, if any.")
+    properties: JSON
+
+    @classmethod
+    def of(cls, row: EventRow) -> "Event":
+        return cls(
+            id=strawberry.ID(row.id),
+            type=row.type,
+            at=moment(row.at),
+            source=row.source,
+            identifier=Identifier.of(row.by),
+            device=Identifier.of(row.device) if row.device else None,
+            properties=raw_json(row.properties),
+        )
+
+
+@strawberry.type(description="A page of a journey. How long the whole is, `aggregates` tells.")
+class Journey:
+    edges: list[Edge[Event]] = strawberry.field(metadata={LENGTH: PAGE})
+    page_info: PageInfo
+
+    @classmethod
+    def of(cls, page: EventPage, *, back: bool, inside: bool) -> "Journey":
+        """``inside``: it was read from a cursor on, so there is something on the side it came from."""
+        cursors = [to_cursor(row.at, row.id) for row in page.items]
+        edges = [Edge(cursor=c, node=Event.of(row)) for c, row in zip(cursors, page.items, strict=True)]
+        ends = (cursors[0], cursors[-1]) if cursors else (None, None)
+        before, beyond = (page.more, inside) if back else (inside, page.more)
+        return cls(
+            edges=edges,
+            page_info=PageInfo(
+                has_next_page=beyond, end_cursor=ends[1], has_previous_page=before, start_cursor=ends[0]
+            ),
+        )
+
+
+@strawberry.type(description="The events of one type.")
+class EventTotal:
+    type: str
+    count: int
+    first_at: DateTime
+    last_at: DateTime
+    sum: float = strawberry.field(description="Of their `value`, else `revenue`, to four decimals.")
+    sources: list[str]
+
+
+@strawberry.type(description="What the events of a person add up to, kept up to date as they arrive.")
+class Aggregates:
+    first_seen_at: DateTime | None = strawberry.field(description="The first observation of any of the identifiers.")
+    last_seen_at: DateTime | None
+    events: list[EventTotal] = strawberry.field(description="By type.")
+    lifetime_value: float = strawberry.field(description="The sum of all events of the type `purchase`.")
+    last_purchase_at: DateTime | None
+    favourite_channel: str | None = strawberry.field(description="The source of most events.")
+    rule: str = "aggregate"
+
+    @classmethod
+    def of(cls, found: _Aggregates) -> "Aggregates":
+        return cls(
+            first_seen_at=_moment(found.first_seen),
+            last_seen_at=_moment(found.last_seen),
+            events=[
+                EventTotal(
+                    type=total.type,
+                    count=total.count,
+                    first_at=moment(total.first),
+                    last_at=moment(total.last),
+                    sum=total.amount / UNIT,
+                    sources=list(total.sources),
+                )
+                for total in found.totals
+            ],
+            lifetime_value=found.lifetime_value / UNIT,
+            last_purchase_at=_moment(found.last_purchase),
+            favourite_channel=found.favourite_channel,
+        )
+
+
+def _moment(at: int | None) -> DateTime | None:
+    return None if at is None else moment(at)
+
+
+def _events(types: list[str] | None, since: str | None, until: str | None) -> Some:
+    for type in types or ():
+        if not EVENT_TYPE.fullmatch(type):
+            raise BadInput("types must name event types of 1 to 64 small letters, digits, '_', '.', ':' or '-'")
+    if len(types or ()) > MOST_TYPES:
+        raise BadInput(f"types has at most {MOST_TYPES} items")
+    start, end = microseconds(since, "from"), microseconds(until, "to")
+    return Some(tuple(types or ()), 0 if start is None else start, END_OF_TIME if end is None else end)
+
+
 @strawberry.type(description="One person: the durable profile of the identifiers that the evidence joins.")
 class Profile(Node):
     redirected_from: strawberry.ID | None = strawberry.field(
@@ -427,6 +544,51 @@ class Profile(Node):
         page = await info.context.services.profiles.lineage(self.id, page_size(first), before, self._fresh(info))
         nodes = [Change(id=strawberry.ID(id), kind=ChangeKind(kind)) for _, id, kind in page.items]
         return Connection.of(nodes, [to_cursor(at, id) for at, id, _ in page.items], page.more, page.total)
+
+    @strawberry.field(
+        description="What the person did across devices and sources, newest first. "
+        "`first` and `after` read on, `last` and `before` read back; 20 events if neither says how many."
+    )
+    async def journey(
+        self,
+        info: Info,
+        first: Annotated[int | None, strawberry.argument(description="How many to return, 1 to 100.")] = None,
+        after: After = None,
+        last: Annotated[int | None, strawberry.argument(description="How many to return, 1 to 100.")] = None,
+        before: Annotated[
+            str | None, strawberry.argument(description="Return what precedes this cursor, a `startCursor`.")
+        ] = None,
+        types: Annotated[list[str] | None, strawberry.argument(description="Only events of these types.")] = None,
+        from_: Annotated[DateTime | None, strawberry.argument(name="from", description="Not before this.")] = None,
+        to: Annotated[DateTime | None, strawberry.argument(description="Before this.")] = None,
+    ) -> Journey:
+        back = last is not None or before is not None
+        if back and (first is not None or after is not None):
+            raise BadInput("first goes with after and last with before; give one of the two pairs")
+        argument, size, cursor = ("last", last, before) if back else ("first", first, after)
+        place = None if cursor is None else from_cursor(cursor, int, str, argument="before" if back else "after")
+        page = await info.context.services.journeys.page(
+            self.id,
+            PAGE if size is None else page_size(size, argument),
+            _events(types, from_, to),
+            after=(place[0], place[1]) if place else None,
+            back=back,
+            fresh=self._fresh(info),
+        )
+        return Journey.of(page, back=back, inside=cursor is not None)
+
+    @strawberry.field(
+        description="What the events of the person add up to. With `withinDays` only those of so many days until now, "
+        "or until `asOf`, as far as they are kept."
+    )
+    async def aggregates(self, info: Info, within_days: int | None = None) -> Aggregates:
+        fresh = self._fresh(info)
+        since = None
+        if within_days is not None:
+            if not 1 <= within_days <= MOST_DAYS:
+                raise BadInput(f"withinDays must lie between 1 and {MOST_DAYS}")
+            since = max(0, (now() if fresh.as_of is None else fresh.as_of) - within_days * DAY)
+        return Aggregates.of(await info.context.services.journeys.aggregates(self.id, since, fresh))
 
     @strawberry.field
     def segments(self) -> list[Segment]:

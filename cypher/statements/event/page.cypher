@@ -22,7 +22,8 @@ CALL (p, row) {
     USING INDEX e:Event(by, type, observed_at)
     WHERE e.by = by AND e.type = type AND e.observed_at >= $since AND e.observed_at <= row[1] AND e.observed_at < $until
       AND (e.observed_at <> row[1] OR e.id < row[2])
-    RETURN e ORDER BY e.observed_at DESC, e.id DESC LIMIT $limit
+    // In the index's own order, so that reading ends with the page.
+    RETURN e ORDER BY e.by DESC, e.type DESC, e.observed_at DESC, e.id DESC LIMIT $limit
   }
   WITH e ORDER BY e.observed_at DESC, e.id DESC LIMIT $limit
   RETURN collect([e.id, e.type, e.observed_at, e.source, e.by, e.keys, e.properties]) AS items
