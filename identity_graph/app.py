@@ -35,6 +35,7 @@ from identity_graph.services.match_records import Matching
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
+from identity_graph.services.search import Search
 from identity_graph.services.submit import Submitter, now
 from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import Credentials, Graph
@@ -81,7 +82,8 @@ def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generato
         profiles = Profiles(graph, rules, lookup, readers)
         journeys = Journeys(graph, rules, readers)
         proposals, connections = Proposals(graph, rules, now), Connections(graph, profiles)
-        yield Services(graph, rules, writer, lookup, profiles, journeys, proposals, connections, Scoring(matching))
+        scoring, search = Scoring(matching), Search(graph, rules)
+        yield Services(graph, rules, writer, lookup, profiles, journeys, proposals, connections, scoring, search)
 
 
 async def warm_up(services: Services) -> None:

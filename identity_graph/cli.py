@@ -33,6 +33,7 @@ LATE = {
     "ingest": Late("identity_graph.cli_ingest:ingest", "Take files into the graph."),
     "verify": Late("identity_graph.cli_ingest:verify", "Compare the profiles with their evidence, all of them."),
     "match": Late("identity_graph.cli_models:match_app", "Find records of the same person by what they say."),
+    "events": Late("identity_graph.cli_events:events_app", "Look after the events of people."),
     "rules": Late("identity_graph.cli_rules:rules_app", "Work with rules files."),
     "neo4j": Late("identity_graph.cli_neo4j:neo4j_app", "Look after the embedded database."),
     "doctor": Late("identity_graph.cli_neo4j:doctor", "See what is installed, reachable and writable, with advice."),

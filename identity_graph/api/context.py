@@ -12,6 +12,7 @@ from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
+from identity_graph.services.search import Search
 from identity_graph.services.submit import Submitter
 from identity_graph.store.graph import Graph
 
@@ -29,6 +30,7 @@ class Services:
     proposals: Proposals
     connections: Connections
     scoring: Scoring
+    search: Search
 
 
 @dataclass(frozen=True, slots=True)

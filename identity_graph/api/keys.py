@@ -9,10 +9,12 @@ PREFIX = "ig_"
 
 
 class Scope(StrEnum):
-    """What a key opens: reading profiles, submitting observations, or everything and the schema besides."""
+    """What a key opens: reading profiles, submitting observations, seeing personal values whole in what is found by
+    searching, or everything and the schema besides."""
 
     READ = "read"
     WRITE = "write"
+    PII = "pii"
     ADMIN = "admin"
 
 

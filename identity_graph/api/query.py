@@ -4,6 +4,7 @@ import strawberry
 
 from identity_graph.api.errors import BadInput, UnusableIdentifier
 from identity_graph.api.inputs import IdentifierInput
+from identity_graph.api.keys import Scope
 from identity_graph.api.matching import MatchQuery
 from identity_graph.api.scalars import moment
 from identity_graph.api.types import (
@@ -11,6 +12,7 @@ from identity_graph.api.types import (
     Change,
     ChangeKind,
     CrossDevice,
+    First,
     Identifier,
     Info,
     Link,
@@ -18,7 +20,10 @@ from identity_graph.api.types import (
     PersonDevice,
     Profile,
     Resolution,
+    SearchHit,
+    page_size,
 )
+from identity_graph.domain.search import MAX_TEXT
 from identity_graph.services.lookup import MAX_IDENTIFIERS, Found, Status
 
 
@@ -69,6 +74,18 @@ class Query(MatchQuery):
                 for d in devices
             ],
         )
+
+    @strawberry.field(
+        description="Profiles by what somebody types: the beginning of an id, an e-mail address or a phone number, or "
+        "words of a name. Names follow a write a moment later. Values are masked without the scope `pii`."
+    )
+    async def search_profiles(self, info: Info, text: str, first: First = 20) -> list[SearchHit]:
+        info.context.require(Scope.READ)
+        if not text.strip() or len(text) > MAX_TEXT:
+            raise BadInput(f"text must have 1 to {MAX_TEXT} characters")
+        fresh, plain = info.context.fresh(), info.context.caller.allows(Scope.PII)
+        hits = await info.context.services.search.find(text, page_size(first), fresh)
+        return [SearchHit.of(hit, fresh, plain=plain) for hit in hits]
 
     @strawberry.field(description="A profile, change or link by its id.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:

@@ -20,11 +20,13 @@ from identity_graph.domain.evidence import LinkKind, RefusalCode
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.intake import DAY
 from identity_graph.domain.paths import match_probability
+from identity_graph.domain.search import masked
 from identity_graph.domain.survivorship import GoldenTrait as _GoldenTrait
 from identity_graph.domain.survivorship import TraitValue
 from identity_graph.services.journey import EventPage, EventRow, Some
 from identity_graph.services.lookup import Freshness, Status
 from identity_graph.services.profiles import END_OF_TIME, MAX_PAGE, ChangeRow, LinkRow, Member, ProfileState, RecordRow
+from identity_graph.services.search import Hit
 from identity_graph.services.submit import now
 
 #: Events of a page where nothing says how many, types that may be asked for at once, and days of a window.
@@ -593,6 +595,26 @@ class Profile(Node):
     @strawberry.field
     def segments(self) -> list[Segment]:
         return []
+
+
+@strawberry.type(description="A profile that was found, and by what: an identifier, or its name or e-mail address.")
+class SearchHit:
+    profile: Profile
+    name: str | None
+    identifier: Identifier | None
+    email: str | None
+
+    @classmethod
+    def of(cls, hit: Hit, fresh: Freshness, *, plain: bool) -> "SearchHit":
+        """``plain``: the caller may see personal values whole."""
+        shown = str if plain else masked
+        namespace, value = split_key(hit.key) if hit.key else ("", "")
+        return cls(
+            profile=Profile(id=strawberry.ID(hit.profile), fresh=fresh),
+            name=hit.name and shown(hit.name),
+            identifier=Identifier(namespace=namespace, value=shown(value)) if hit.key else None,
+            email=hit.email and shown(hit.email),
+        )
 
 
 @strawberry.type(description="What is known of one of the identifiers that were asked for.")

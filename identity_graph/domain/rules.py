@@ -146,7 +146,10 @@ class Blocked:
 
 @dataclass(frozen=True)
 class Rules:
-    """Everything that decides which evidence conducts. ``size_cap`` is in identifiers a profile."""
+    """Everything that decides which evidence conducts. ``size_cap`` is in identifiers a profile.
+
+    ``retention`` is for how many days events are kept, by type; others are kept for ever.
+    """
 
     policy: Policy = Policy.LATEST_OWNER
     size_cap: int = 1000
@@ -156,6 +159,7 @@ class Rules:
     defaults: NamespaceRule = field(default_factory=NamespaceRule)
     blocked: Blocked = field(default_factory=Blocked)
     traits: Mapping[str, TraitRule] = field(default_factory=dict[str, TraitRule])
+    retention: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def rule(self, namespace: str) -> NamespaceRule:
         return self.namespaces.get(namespace, self.defaults)
@@ -229,6 +233,7 @@ class Rules:
                 frozenset(blocked["mailboxes"]),
             ),
             traits={name: _trait_rule(values) for name, values in plain["traits"].items()},
+            retention=plain["retention"],
         )
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, cast
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from identity_graph.domain.events import TYPE
 from identity_graph.domain.identifiers import MAX_VALUE, NAMESPACE
 from identity_graph.domain.rules import (
     Blocked,
@@ -128,6 +129,12 @@ def _trait(value: str) -> str:
     return value
 
 
+def _event_type(value: str) -> str:
+    if not TYPE.fullmatch(value):
+        raise ValueError("a type of event has 1 to 64 small letters, digits, '_', '.', ':' or '-'")
+    return value
+
+
 def _folded(value: str) -> str:
     folded = unicodedata.normalize("NFC", value).strip().casefold()
     if not folded:
@@ -204,6 +211,7 @@ def _repeated(body: int, least: int, most: int) -> int:
 
 _Name = Annotated[str, AfterValidator(_name)]
 _TraitName = Annotated[str, AfterValidator(_trait)]
+_EventType = Annotated[str, AfterValidator(_event_type)]
 _Count = Annotated[int | None, BeforeValidator(_count)]
 _Positive = Annotated[int, Field(strict=True, ge=1)]
 _Flag = Annotated[bool, Field(strict=True)]
@@ -242,6 +250,8 @@ EXPECTED: Mapping[str, str] = {
     "phones": _REGEXES,
     "traits": "tables, one a trait, such as [traits.country]",
     "survivorship": 'a list of criteria such as ["most_frequent", "longest"]',
+    "events": "tables, one a type of event, such as [events.page]",
+    "retention_days": f"{_WHOLE} (days that an event is kept)",
     "sources": 'a list of sources such as ["crm", "shop"], the most trusted first',
 }
 
@@ -294,6 +304,10 @@ class _Trait(_Section):
         return TraitRule(tuple(self.survivorship), tuple(self.sources))
 
 
+class _Event(_Section):
+    retention_days: _Positive | None = None
+
+
 class _File(_Section):
     policy: Policy = Policy.LATEST_OWNER
     size_cap: _Positive = 1000
@@ -303,6 +317,7 @@ class _File(_Section):
     namespaces: dict[_Name, _Namespace] = {}
     blocked: _Blocked = _Blocked()
     traits: dict[_TraitName, _Trait] = {}
+    events: dict[_EventType, _Event] = {}
 
     def rules(self) -> Rules:
         start = Rules()
@@ -317,6 +332,7 @@ class _File(_Section):
             namespaces={**start.namespaces, **named},
             blocked=self.blocked.blocked(),
             traits={name: said.rule() for name, said in self.traits.items()},
+            retention={type: days for type, said in self.events.items() if (days := said.retention_days)},
         )
 
 
@@ -350,7 +366,7 @@ def _explain(error: Mapping[str, Any]) -> tuple[_Path, str, str]:
             )
             if named == "survivorship":
                 expected = _one_of(Survivorship) if isinstance(path[-1], int) else EXPECTED[named]
-            if len(path) == 2 and path[0] in ("namespaces", "traits"):
+            if len(path) == 2 and path[0] in ("namespaces", "traits", "events"):
                 expected = f"a table, [{path[0]}.{key}]"
             near = _near(value, re.findall(r'"(\w+)"', expected)) if isinstance(value, str) else None
             hint = f' Did you mean "{near}"?' if near else ""
@@ -387,6 +403,8 @@ def _keys_beside(path: _Path) -> list[str]:
             section: type[_Section] = _Blocked
         case ("defaults", _) | ("namespaces", _, _):
             section = _Namespace
+        case ("events", _, _):
+            section = _Event
         case ("traits", _, _):
             section = _Trait
         case _:

@@ -404,3 +404,22 @@ def test_mistakes_in_the_rule_of_a_trait() -> None:
     assert "need each other" in said[1]
     assert '["most_frequent", "longest"]' in said[2]
     assert "Did you mean sources?" in said[4]
+
+
+# --- Events
+
+
+def test_how_long_events_are_kept() -> None:
+    rules = parse_rules("[events.page]\nretention_days = 90\n[events.purchase]\n")
+    assert rules.retention == {"page": 90}
+    assert Rules.from_json(rules.as_json()) == rules
+    said = "[events.Page]\n[events.page]\nretention = 5\n[events.view]\nretention_days = 0\n"
+    assert problems(said) == [
+        (1, "events.Page", "a type of event has 1 to 64 small letters, digits, '_', '.', ':' or '-'. "),
+        (3, "events.page.retention", "unknown key. Did you mean retention_days?"),
+        (
+            5,
+            "events.view.retention_days",
+            "found 0. Expected a whole number of at least 1 (days that an event is kept).",
+        ),
+    ]

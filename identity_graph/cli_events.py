@@ -1,0 +1,52 @@
+"""`identity-graph events`: the events of people, as a whole."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from identity_graph.database import database
+from identity_graph.services.active_rules import active_rules
+from identity_graph.services.expire import expire as forget
+from identity_graph.services.submit import now
+from identity_graph.settings import Settings
+from identity_graph.store.graph import Graph
+
+events_app = typer.Typer(help="Look after the events of people.", no_args_is_help=True)
+
+
+@events_app.callback()
+def events() -> None:
+    """Look after the events of people."""
+
+
+@events_app.command()
+def expire(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Forget the events that are older than the rules allow: `retention_days` of `[events.TYPE]`.
+
+    Counts, sums and dates of first and last stay. May be stopped at any time, and run beside the service.
+
+    Example: identity-graph events expire
+    """
+    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    with database(settings, progress=not as_json) as connection, closing(Graph.connect(connection)) as graph:
+        graph.migrate(now())
+        retention = active_rules(graph, None, now()).retention
+        with console.status("Looking") as status:
+            found = forget(graph, retention, now(), lambda type, many: status.update(f"{type}: {many:,} forgotten"))
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif found:
+        console.print(", ".join(f"{many:,} of {type} forgotten" for type, many in found.items()))
+    else:
+        console.print("The rules limit no type of event: write retention_days into a table [events.TYPE] of the rules.")

@@ -1,0 +1,96 @@
+"""Retention: what events were is forgotten, in small steps, and nothing else."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import neo4j
+import pytest
+from sending import said
+from stored import read
+
+from identity_graph.domain.decision import Accepted
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.intake import DAY, EPOCH
+from identity_graph.domain.rules import Rules
+from identity_graph.services.expire import expire
+from identity_graph.services.journey import Journeys, Some
+from identity_graph.services.submit import write_batch
+from identity_graph.services.verify import verify
+from identity_graph.store.graph import Graph
+
+RULES = Rules()
+
+
+@pytest.fixture
+def told(graph: Graph) -> list[Observation]:
+    """Ten days of pages and purchases of two people, a page and a purchase each a day."""
+    found = [
+        said(
+            f"{who}-{type}-{day}",
+            f"cookie_id:{who}",
+            observedAt=(EPOCH + timedelta(days=day)).isoformat(),
+            event={"type": type, "properties": {"value": 1}},
+        )
+        for who in ("ada", "bob")
+        for type in ("page", "purchase")
+        for day in range(10)
+    ]
+    write_batch(graph, found, RULES)
+    return found
+
+
+@pytest.fixture
+def journeys(graph: Graph) -> Iterator[Journeys]:
+    with ThreadPoolExecutor(1) as readers:
+        yield Journeys(graph, RULES, readers)
+
+
+def days_of(journeys: Journeys, graph: Graph, type: str) -> list[int]:
+    ((rows,),) = graph.read("lookup/now", keys=["cookie_id:ada"])
+    page = asyncio.run(journeys.page(rows[0][2], 50, Some((type,))))
+    return [row.at // DAY for row in page.items]
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_events_older_than_their_days_are_forgotten(
+    graph: Graph, driver: neo4j.Driver, journeys: Journeys, told: list[Observation], most: int
+) -> None:
+    before = read(driver)
+    found = expire(graph, {"page": 4, "none": 1}, 10 * DAY, lambda type, many: None, most)
+    assert found == {"page": 12, "none": 0}
+    assert days_of(journeys, graph, "page") == [9, 8, 7, 6]
+    assert days_of(journeys, graph, "purchase") == list(range(10))[::-1]
+    after = read(driver)
+    forgotten = {id for id, o in after.observations.items() if not o["event"]}
+    assert forgotten == {f"{who}-page-{day}" for who in ("ada", "bob") for day in range(6)}
+    left = {"digest", "id", "keys", "observed_at", "result", "source", "at", "event"}
+    assert all(after.observations[id].keys() == left for id in forgotten)
+    assert after.tallies == before.tallies
+    assert expire(graph, {"page": 4}, 10 * DAY, lambda type, many: None, most) == {"page": 0}
+    assert verify(graph, RULES).holds
+
+
+def test_what_was_cut_off_is_done_by_the_next_run(graph: Graph, journeys: Journeys, told: list[Observation]) -> None:
+    def cut_off(type: str, many: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        expire(graph, {"page": 4}, 10 * DAY, cut_off, 1)
+    assert expire(graph, {"page": 4}, 10 * DAY, lambda type, many: None, 1) == {"page": 11}
+    assert days_of(journeys, graph, "page") == [9, 8, 7, 6]
+
+
+def test_a_forgotten_event_does_not_come_back_and_still_counts(
+    graph: Graph, journeys: Journeys, told: list[Observation]
+) -> None:
+    expire(graph, {"page": 4, "purchase": 1}, 10 * DAY, lambda type, many: None)
+    answers, _ = write_batch(graph, told, RULES)
+    assert all(isinstance(answer, Accepted) and answer.duplicate for answer in answers)
+    assert days_of(journeys, graph, "page") == [9, 8, 7, 6]
+    ((rows,),) = graph.read("lookup/now", keys=["cookie_id:ada"])
+    always, kept = (asyncio.run(journeys.aggregates(rows[0][2], since)) for since in (None, 0))
+    assert [(t.type, t.count) for t in always.totals] == [("page", 10), ("purchase", 10)]
+    assert [(t.type, t.count) for t in kept.totals] == [("page", 4), ("purchase", 1)]
+    assert always.lifetime_value == 100_000
