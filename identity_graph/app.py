@@ -36,6 +36,7 @@ from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
 from identity_graph.services.search import Search
+from identity_graph.services.stewardship import Stewards
 from identity_graph.services.submit import Submitter, now
 from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import Credentials, Graph
@@ -83,7 +84,10 @@ def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generato
         journeys = Journeys(graph, rules, readers)
         proposals, connections = Proposals(graph, rules, now), Connections(graph, profiles)
         scoring, search = Scoring(matching), Search(graph, rules)
-        yield Services(graph, rules, writer, lookup, profiles, journeys, proposals, connections, scoring, search)
+        stewards = Stewards(graph, rules, now)
+        yield Services(
+            graph, rules, writer, lookup, profiles, journeys, proposals, connections, scoring, search, stewards
+        )
 
 
 async def warm_up(services: Services) -> None:

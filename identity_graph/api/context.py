@@ -13,6 +13,7 @@ from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
 from identity_graph.services.search import Search
+from identity_graph.services.stewardship import Stewards
 from identity_graph.services.submit import Submitter
 from identity_graph.store.graph import Graph
 
@@ -31,6 +32,7 @@ class Services:
     connections: Connections
     scoring: Scoring
     search: Search
+    stewards: Stewards
 
 
 @dataclass(frozen=True, slots=True)

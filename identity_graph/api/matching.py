@@ -10,10 +10,10 @@ from identity_graph.api.errors import BadInput, NoModel, UnusableIdentifier
 from identity_graph.api.inputs import IdentifierInput
 from identity_graph.api.limits import LENGTH
 from identity_graph.api.scalars import DateTime, from_cursor, moment, to_cursor
+from identity_graph.api.stewardship import checked_reason, told
 from identity_graph.api.types import (
     After,
     Change,
-    ChangeKind,
     ComparisonLevel,
     Connection,
     First,
@@ -27,10 +27,11 @@ from identity_graph.domain import matches as domain
 from identity_graph.domain.evidence import Refusal, RefusalCode
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.matches import ProposalStatus
+from identity_graph.services import connections
 from identity_graph.services import proposals as service
 from identity_graph.services.lookup import Found, Freshness, Status
+from identity_graph.services.stewardship import Declined
 
-MAX_REASON = 1_000
 #: A model has so many levels; two profiles are kept apart by little.
 MANY, FEW = {LENGTH: 60}, {LENGTH: 2}
 
@@ -89,9 +90,31 @@ class Proposal:
         return (await self.link(info)).match_probability or 0.0
 
 
+@strawberry.type(description="A person's word that two sides are not one person.")
+class CannotLink:
+    id: strawberry.ID
+    actor: str
+    reason: str
+    at: DateTime
+
+    @classmethod
+    def of(cls, word: connections.CannotLinkRow) -> "CannotLink":
+        return cls(id=strawberry.ID(word.id), actor=word.actor, reason=word.reason, at=moment(word.at))
+
+
 @strawberry.type(description="A refused link between two people, or a person's word that they are two.")
 class ConnectionObstacle(Obstacle):
     link: Link | None = strawberry.field(description="Null for a person's word, or where an identifier joins nobody.")
+    cannot_link: CannotLink | None = strawberry.field(description="The person's word.")
+
+    @classmethod
+    def of_connection(cls, found: connections.Obstacle) -> "ConnectionObstacle":
+        return cls(
+            code=found.refusal.code,
+            message=found.refusal.message,
+            link=Link.of(found.link) if found.link else None,
+            cannot_link=CannotLink.of(found.word) if found.word else None,
+        )
 
 
 @strawberry.type(description="Why two identifiers are one person's, or why not.")
@@ -192,12 +215,7 @@ class MatchQuery:
         return ConnectionExplanation(
             connected=explained.connected,
             path=[Link.of(row) for row in explained.path],
-            refused=[
-                ConnectionObstacle(
-                    code=one.refusal.code, message=one.refusal.message, link=Link.of(one.link) if one.link else None
-                )
-                for one in explained.obstacles
-            ],
+            refused=[ConnectionObstacle.of_connection(one) for one in explained.obstacles],
         )
 
     @strawberry.field(description="The model that matches now; null where none does.")
@@ -232,16 +250,14 @@ class MatchQuery:
 class MatchMutation:
     @strawberry.mutation(description="Merge two people whom the model proposes, or keep them apart for good.")
     async def decide_proposal(self, info: Info, input: DecideProposalInput) -> DecideProposalPayload:
-        reason = input.reason.strip()
-        if not 1 <= len(reason) <= MAX_REASON:
-            raise BadInput(f"reason has 1 to {MAX_REASON} characters")
+        reason = checked_reason(input.reason)
         status = ProposalStatus.MERGED if input.decision is ProposalDecision.MERGE else ProposalStatus.KEPT_APART
         services, actor = info.context.services, info.context.caller.name
         try:
             decided, token = await asyncio.to_thread(
                 services.proposals.decide, input.proposal_id, status, actor, reason, dry_run=input.dry_run
             )
-        except service.NotDecided as e:
+        except Declined as e:
             return DecideProposalPayload(consistency_token="", outcome=DecisionRefused(code=e.code, message=str(e)))
         fresh = Freshness(token=token or None)
         ends = await services.lookup.resolve([split_key(key) for key in decided.ends], fresh)
@@ -253,13 +269,8 @@ class MatchMutation:
             blocked_by=None,
             fresh=fresh,
         )
-        changes = [
-            Change(id=strawberry.ID(c.id), kind=ChangeKind(c.kind), token=token or None, known=c.participants)
-            for c in decided.changes
-        ]
-        return DecideProposalPayload(
-            consistency_token=token, outcome=ProposalDecided(proposal=proposal, changes=changes)
-        )
+        outcome = ProposalDecided(proposal=proposal, changes=told(decided.changes, token))
+        return DecideProposalPayload(consistency_token=token, outcome=outcome)
 
 
 def _levels(levels: tuple[domain.Level, ...]) -> list[ComparisonLevel]:

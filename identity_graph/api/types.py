@@ -71,10 +71,13 @@ class ChangeKind(Enum):
     MERGED = "MERGED"
     SPLIT = "SPLIT"
     MOVED = "MOVED"
+    CANNOT_LINK_SET = "CANNOT_LINK_SET"
+    CANNOT_LINK_REMOVED = "CANNOT_LINK_REMOVED"
 
 
 @strawberry.enum(
-    description="The part a profile played: it stayed or ended in a merge, gave or took identifiers, or was made."
+    description="The part a profile played: it stayed or ended in a merge, gave or took identifiers, was made, came "
+    "back after a merge was undone, or is a party to a cannot-link."
 )
 class ParticipantRole(Enum):
     SURVIVOR = "SURVIVOR"
@@ -82,6 +85,8 @@ class ParticipantRole(Enum):
     SOURCE = "SOURCE"
     TARGET = "TARGET"
     CREATED = "CREATED"
+    RESTORED = "RESTORED"
+    PARTY = "PARTY"
 
 
 @strawberry.interface(description="Anything with a durable id, see `node`.")

@@ -8,7 +8,7 @@ whose whole union is allowed becomes one profile, whatever its links are. Everyt
 its own component.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,8 +20,10 @@ from identity_graph.domain.partition import (
     Holding,
     components,
     is_crowded,
+    kept_apart,
     partner_that_counts,
     refused_by_ends,
+    sides_of,
     unite,
 )
 from identity_graph.domain.rules import Rules
@@ -129,25 +131,34 @@ class Stated:
 
     ``claims`` may also restate what is stored, with another weight; ``demoted`` links took part until now and are
     proposals from now on. ``withdrawn`` ones hold no longer, and conduct as far as the stored ones took part.
-    ``apart`` are pairs that may not meet any more.
+    ``apart`` are sides that may not meet any more, ``lifted`` those that may again. ``restored`` are profiles that
+    ended before, with the members that they had: each comes back where these members are by themselves again.
+    ``former`` are the members that living profiles had, which decide where their ids go.
     """
 
     claims: tuple[Claim, ...] = ()
     demoted: tuple[Claim, ...] = ()
     withdrawn: tuple[Claim, ...] = ()
     apart: tuple[CannotLink, ...] = ()
+    lifted: tuple[CannotLink, ...] = ()
+    restored: tuple[tuple[KnownProfile, frozenset[Key]], ...] = ()
+    former: Mapping[str, frozenset[Key]] = field(default_factory=dict[str, frozenset[Key]])
+
+    @property
+    def _of_sides(self) -> set[Key]:
+        return {key for cannot_link in (*self.apart, *self.lifted) for key in cannot_link.keys}
 
     @property
     def unsettled(self) -> set[Key]:
         """The identifiers whose components cannot stay as they are without a look."""
         changed = (*self.demoted, *(claim for claim in self.withdrawn if claim.conducts))
-        return {key for claim in changed for key in (claim.a, claim.b)} | {key for pair in self.apart for key in pair}
+        return {key for claim in changed for key in (claim.a, claim.b)} | self._of_sides
 
     @property
     def keys(self) -> set[Key]:
         """All identifiers that it is about."""
         said = (*self.claims, *self.demoted, *self.withdrawn)
-        return {key for claim in said for key in (claim.a, claim.b)} | {key for pair in self.apart for key in pair}
+        return {key for claim in said for key in (claim.a, claim.b)} | self._of_sides
 
 
 NOTHING_STATED = Stated()
@@ -169,12 +180,13 @@ class Survey:
     """The batch, gathered: ``groups`` to decide, ``lock`` the profiles to hold, ``read`` those to read whole.
 
     ``home`` is each conducting identifier's profile id, or the key itself where it is new; ``withdrawn`` are stored
-    links that hold no longer.
+    links that hold no longer. ``stated`` is what it was given of them and of cannot-links.
     """
 
     sightings: dict[Key, Sighting]
     claims: dict[str, Claim]
     withdrawn: dict[str, Claim]
+    stated: Stated
     home: dict[Key, str]
     groups: list[Group]
     lock: list[str]
@@ -204,7 +216,7 @@ def survey(
     home: dict[Key, str] = {}
     for key in state:
         known = identifiers.get(key)
-        if key in blocked or (known and known.state == SHARED):
+        if key in blocked or (known and known.state == SHARED and key not in unsettled):
             continue
         home[key] = (known.profile or key) if known else key
         homes.find(home[key])
@@ -232,6 +244,7 @@ def survey(
         sightings,
         claims,
         {claim.id: claim for claim in stated.withdrawn},
+        stated,
         home,
         list(groups.values()),
         sorted(placed),
@@ -367,8 +380,8 @@ class Plan:
     """Everything to be written, by profile id and identifier key.
 
     ``home`` is where each identifier of the batch belongs now. ``absorb`` moves all members of one profile to another,
-    ``move`` single identifiers; ``entomb`` is loser, survivor, change. ``judged`` are stored links whose verdict
-    changed; ``refused`` the claims of the batch that do not conduct.
+    ``move`` single identifiers; ``entomb`` is loser, survivor, change; ``revive`` are profiles that come back.
+    ``judged`` are stored links whose verdict changed; ``refused`` the claims of the batch that do not conduct.
     """
 
     profiles: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
@@ -376,6 +389,7 @@ class Plan:
     absorb: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     move: list[tuple[Key, str]] = field(default_factory=list[tuple[Key, str]])
     entomb: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    revive: list[str] = field(default_factory=list[str])
     judged: list[tuple[str, Refusal | None]] = field(default_factory=list[tuple[str, Refusal | None]])
     refused: dict[str, Refusal] = field(default_factory=dict[str, Refusal])
     changes: list[Change] = field(default_factory=list[Change])
@@ -476,18 +490,26 @@ def _resolve_again(
     shared = {k for k in nodes if (s := seen.sightings.get(k)) and s.state == SHARED}
     claims = {c.id: c for g in groups for c in g.claims}
     stored = {s.link.id: s for s in component.links if s.link.id not in seen.withdrawn}
+    lifted = {cannot_link.id for cannot_link in seen.stated.lifted}
+    cannot_links = [c for c in component.cannot_links if c.id not in lifted] + list(seen.stated.apart)
+    sides = sides_of(cannot_links, set(nodes))
     live: list[Link] = []
+    apart: list[Link] = []
     verdicts: dict[str, Refusal] = {}
-    for id, s in stored.items():
-        crowded = tuple(k for k in (s.link.a, s.link.b) if k in shared)
+    said = [_restated(s.link, seen.claims.get(id)) for id, s in stored.items()]
+    said += [c.link for id, c in claims.items() if id not in stored]
+    for link in said:
+        crowded = tuple(k for k in (link.a, link.b) if k in shared)
         if crowded:
-            verdicts[id] = Refusal(RefusalCode.SHARED_IDENTIFIER, crowded)
+            verdicts[link.id] = Refusal(RefusalCode.SHARED_IDENTIFIER, crowded)
+        elif not link.conducts:
+            continue
+        elif refusal := kept_apart(sides.get(link.a), sides.get(link.b)):
+            verdicts[link.id] = refusal
+            apart.append(link)
         else:
-            live.append(_restated(s.link, seen.claims.get(id)))
-    live = [link for link in live if link.conducts]
-    live += [c.link for id, c in claims.items() if id not in stored]
-
-    united = [unite(keys, links, component.cannot_links, rules) for keys, links in components(nodes, live)]
+            live.append(link)
+    united = [unite(keys, links, cannot_links, rules) for keys, links in components(nodes, live)]
     for one in united:
         verdicts.update(one.refused)
     plan.refused.update((id, verdicts[id]) for id in claims if id in verdicts)
@@ -495,18 +517,14 @@ def _resolve_again(
 
     parts = [part for one in united for part in one.parts]
     at = {key: index for index, part in enumerate(parts) for key in part}
-    refused_at: dict[int, int] = defaultdict(int)
-    for one in united:
-        for link in one.order:
-            if link.id in one.refused:
-                refused_at[at[link.a]] += 1
-                refused_at[at[link.b]] += 1
+    apart += [link for one in united for link in one.order if link.id in one.refused]
+    refused_at = Counter(at[end] for link in apart for end in (link.a, link.b))
     accepted: dict[int, list[Link]] = defaultdict(list)
     for one in united:
         for link in one.order:
             if link.id not in one.refused:
                 accepted[at[link.a]].append(link)
-    guarded = {key for pair in component.cannot_links for key in pair}
+    guarded = {key for cannot_link in cannot_links for key in cannot_link.keys}
 
     def seniority(key: Key) -> tuple[int | str, ...]:
         return key in shared, rules.rule(split_key(key)[0]).priority, members[key].first_seen, key
@@ -514,12 +532,17 @@ def _resolve_again(
     held: dict[str, list[Key]] = defaultdict(list)
     for m in component.members:
         held[m.profile].append(m.key)
-    formers = [Former(p.id, p.created_at, frozenset(held[p.id])) for p in component.profiles.values()]
+    formers = [
+        Former(p.id, p.created_at, frozenset(held[p.id]), seen.stated.former.get(p.id, frozenset()) & members.keys())
+        for p in component.profiles.values()
+    ]
+    ended = {p.id: p for p, keys in seen.stated.restored if not keys.isdisjoint(members)}
+    restored = [Former(p.id, p.created_at, keys & members.keys()) for p, keys in seen.stated.restored if p.id in ended]
     links = (*(s.link for s in component.links), *(c.link for c in claims.values()))
-    said = (*(c for id, c in seen.claims.items() if c.conducts or id in stored), *seen.withdrawn.values())
-    triggers = _triggers(nodes, links, said, shared)
-    resolved = _Resolved(members, component.profiles, stored, claims, triggers, new_id, plan)
-    for assigned in assign(parts, formers, seniority):
+    changed = (*(c for id, c in seen.claims.items() if c.conducts or id in stored), *seen.withdrawn.values())
+    triggers = _triggers(nodes, links, changed, shared)
+    resolved = _Resolved(members, component.profiles, ended, stored, claims, triggers, new_id, plan)
+    for assigned in assign(parts, formers, seniority, restored):
         index = at[next(iter(assigned.part))]
         limited = tuple(sorted(k for k in assigned.part if rules.rule(split_key(k)[0]).most is not None))
         resolved.settle(assigned, accepted[index], refused_at[index], limited, not guarded.isdisjoint(assigned.part))
@@ -564,6 +587,7 @@ class _Resolved:
 
     members: Mapping[Key, Member]
     known: Mapping[str, KnownProfile]
+    ended: Mapping[str, KnownProfile]
     stored: Mapping[str, StoredLink]
     claims: Mapping[str, Claim]
     triggers: Mapping[Key, Claim]
@@ -583,12 +607,11 @@ class _Resolved:
                 came[self.members[key].profile].append(key)
                 self.plan.move.append((key, id))
         if survivor:
-            known = self.known[id]
-            changed = survivor.members != part or (known.refused, known.limited, known.guarded) != (
-                refused,
-                limited,
-                guarded,
-            )
+            known = self.known.get(id) or self.ended[id]
+            said = (survivor.members, known.refused, known.limited, known.guarded)
+            changed = id in self.ended or said != (part, refused, limited, guarded)
+            if id in self.ended:
+                self.plan.revive.append(id)
             outcome = Outcome(id, len(part), known.version + changed, refused, limited, guarded, False, changed)
         else:
             outcome = Outcome(id, len(part), 1, refused, limited, guarded, True, True)
@@ -617,14 +640,14 @@ class _Resolved:
             self.plan.entomb.append((loser.id, id, change.id))
         if not came:
             return
-        if assigned.survivor:
+        if assigned.survivor and id not in self.ended:
             for source, keys in came.items():
                 roles = ((source, "SOURCE"), (id, "TARGET"))
                 self.plan.changes.append(
                     Change(self.new_id(), "MOVED", link, self._observation(link, trigger), tuple(keys), roles)
                 )
         else:
-            roles = (*((source, "SOURCE") for source in came), (id, "CREATED"))
+            roles = (*((source, "SOURCE") for source in came), (id, "RESTORED" if assigned.survivor else "CREATED"))
             moved = tuple(k for keys in came.values() for k in keys)
             self.plan.changes.append(
                 Change(self.new_id(), "SPLIT", link, self._observation(link, trigger), moved, roles)

@@ -12,8 +12,22 @@ from identity_graph.domain.identifiers import Identifier
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
 
 Key = str
-CannotLink = frozenset[Key]
-"""Two identifier keys that may never share a profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotLink:
+    """A person's word that two sides are not one person: no profile may hold identifiers of both.
+
+    The sides share no identifier. A side is whole, not a sample: what an undo keeps apart is every pair of them.
+    """
+
+    id: str
+    one: frozenset[Key]
+    other: frozenset[Key]
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        return self.one | self.other
 
 
 class LinkKind(StrEnum):
@@ -85,7 +99,7 @@ def link_id(a: Key, b: Key, kind: str, source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything known: identifiers (also those without links), links, and pairs that may not meet."""
+    """Everything known: identifiers (also those without links), links, and sides that may not meet."""
 
     identifiers: frozenset[Key] = frozenset()
     links: tuple[Link, ...] = ()

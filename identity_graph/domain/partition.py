@@ -40,12 +40,13 @@ def partition(evidence: Evidence, rules: Rules) -> Partition:
     shared = shared_identifiers(evidence.links, rules)
     ends = {k for link in evidence.links for k in (link.a, link.b)}
     blocked = {k for k in evidence.identifiers | ends if rules.is_blocked_key(k)}
+    sides = sides_of(evidence.cannot_links, ends)
     refused: dict[str, Refusal] = {}
     conducting: list[Link] = []
     for link in evidence.links:
         if not link.conducts:
             continue
-        refusal = refused_by_ends(link.a, link.b, blocked, shared)
+        refusal = refused_by_ends(link.a, link.b, blocked, shared) or kept_apart(sides.get(link.a), sides.get(link.b))
         if refusal:
             refused[link.id] = refusal
         else:
@@ -225,12 +226,7 @@ def unite(
     sets = DisjointSets(members)
     inside: dict[Key, list[Key]] = {key: [key] for key in members}
     holding = {key: Holding.of((key,), rules) for key in members}
-    foes: dict[Key, set[Key]] = defaultdict(set)
-    for pair in cannot_links:
-        if len(pair) == 2:
-            one, other = pair
-            foes[one].add(other)
-            foes[other].add(one)
+    sides = sides_of(cannot_links, inside)
     refused: dict[str, Refusal] = {}
     order = sorted(links, key=precedence(links, rules))
     for link in order:
@@ -239,23 +235,45 @@ def unite(
             continue
         if len(inside[a]) < len(inside[b]):
             a, b = b, a
-        refusal = _kept_apart(inside[b], a, sets, foes) or holding[a].refuses(holding[b], rules)
+        refusal = kept_apart(sides.get(a), sides.get(b)) or holding[a].refuses(holding[b], rules)
         if refusal:
             refused[link.id] = refusal
             continue
         sets.join(a, b)
         inside[a] += inside.pop(b)
         holding[a].take(holding.pop(b))
+        if taken := sides.pop(b, None):
+            held = sides.setdefault(a, {})
+            held.update({side: min(key, held.get(side, key)) for side, key in taken.items()})
     return United([frozenset(part) for part in inside.values()], refused, order)
 
 
-def _kept_apart(smaller: list[Key], root: Key, sets: DisjointSets, foes: Mapping[Key, set[Key]]) -> Refusal | None:
-    if not foes:
+#: One side of a cannot-link: its number, and which of the two it is.
+Side = tuple[int, int]
+
+
+def sides_of(cannot_links: Iterable[CannotLink], members: Collection[Key]) -> dict[Key, dict[Side, Key]]:
+    """By member, the sides that it is on; the least identifier that a set has on a side stands for the set."""
+    found: dict[Key, dict[Side, Key]] = defaultdict(dict)
+    for number, cannot_link in enumerate(cannot_links):
+        for which, keys in enumerate((cannot_link.one, cannot_link.other)):
+            for key in keys:
+                if key in members:
+                    found[key][number, which] = key
+    return dict(found)
+
+
+def kept_apart(one: Mapping[Side, Key] | None, other: Mapping[Side, Key] | None) -> Refusal | None:
+    """The cannot-link that two sets would break, if any; of two identifiers it needs no union to say so.
+
+    A link whose own ends may not meet joins no evidence component, so that what a person keeps apart is decided as if
+    that link had never been.
+    """
+    if not one or not other:
         return None
     found = [
-        tuple(sorted((key, foe)))
-        for key in smaller
-        for foe in foes.get(key, ())
-        if foe in sets.parent and sets.find(foe) == root
+        tuple(sorted((key, other[number, 1 - which])))
+        for (number, which), key in one.items()
+        if (number, 1 - which) in other
     ]
     return Refusal(RefusalCode.CANNOT_LINK, min(found)) if found else None

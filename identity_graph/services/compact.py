@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from identity_graph.domain.evidence import CannotLink, Key, Link, Refusal
 from identity_graph.domain.identifiers import split_key
-from identity_graph.domain.partition import partner_that_counts, refused_by_ends, unite
+from identity_graph.domain.partition import kept_apart, partner_that_counts, refused_by_ends, sides_of, unite
 from identity_graph.domain.rules import Rules
 
 Ints = NDArray[np.int64]
@@ -102,6 +102,7 @@ class Compact:
     def partition(self) -> Parts:
         refused = self._refused_by_ends()
         by_ends = len(refused)
+        refused |= self._kept_apart(refused)
         conducts = self.conducts.copy()
         conducts[list(refused)] = False
         home = self._components(conducts)
@@ -125,6 +126,20 @@ class Compact:
                 found[link] = refusal
         return found
 
+    def _kept_apart(self, refused: Collection[int]) -> dict[int, Refusal]:
+        """The links whose own ends may not meet."""
+        sides = sides_of(self._cannot_links, self.number)
+        if not sides:
+            return {}
+        sided = np.zeros(len(self.keys), bool)
+        sided[[self.number[key] for key in sides]] = True
+        found: dict[int, Refusal] = {}
+        for link in np.flatnonzero(self.conducts & sided[self.a] & sided[self.b]).tolist():
+            refusal = kept_apart(sides[self.keys[self.a[link]]], sides[self.keys[self.b[link]]])
+            if refusal and link not in refused:
+                found[link] = refusal
+        return found
+
     def _components(self, conducts: Mask) -> Ints:
         """Each identifier's component, -1 for junk."""
         many = len(self.keys)
@@ -142,10 +157,12 @@ class Compact:
             most = self.rules.rule(name).most
             if most is not None:
                 bad |= np.bincount(home[usable & (self.namespace == number)], minlength=len(bad)) > most
-        for pair in self._cannot_links:
-            here = {int(home[self.number[key]]) for key in pair}
-            if len(pair) == 2 and len(here) == 1 and -1 not in here:
-                bad[here.pop()] = True
+        for cannot_link in self._cannot_links:
+            one, other = (
+                {int(home[self.number[key]]) for key in side if key in self.number}
+                for side in (cannot_link.one, cannot_link.other)
+            )
+            bad[list((one & other) - {-1})] = True
         members = np.flatnonzero(usable & bad[home])
         links = np.flatnonzero(conducts & (home[self.a] >= 0) & bad[home[self.a]])
         return list(zip(grouped(members, home[members]), grouped(links, home[self.a[links]]), strict=True))
@@ -157,7 +174,7 @@ class Compact:
         claims = {(link := self._link(number)).id: (number, link) for number in links.tolist()}
         keys = [self.keys[n] for n in members.tolist()]
         inside = set(keys)
-        cannot_links = [pair for pair in self._cannot_links if pair <= inside]
+        cannot_links = [c for c in self._cannot_links if not (c.one.isdisjoint(inside) or c.other.isdisjoint(inside))]
         united = unite(keys, [link for _, link in claims.values()], cannot_links, self.rules)
         refused.update((claims[id][0], refusal) for id, refusal in united.refused.items())
         for label, part in enumerate(united.parts, int(home.max()) + 1):

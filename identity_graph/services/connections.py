@@ -14,11 +14,22 @@ MOST_REFUSED = 20
 
 
 @dataclass(frozen=True, slots=True)
+class CannotLinkRow:
+    """A cannot-link: who said it, why and when (microseconds since 1970)."""
+
+    id: str
+    actor: str
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What keeps two profiles apart; ``link`` is the refused one, None for a person's word or an idle identifier."""
+    """What keeps two profiles apart: a refused link, a person's word, or an idle identifier (neither of both)."""
 
     refusal: Refusal
     link: LinkRow | None = None
+    word: CannotLinkRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +65,14 @@ class Connections:
 
     async def _between(self, one: str, other: str, fresh: Freshness) -> list[Obstacle]:
         read = self._graph.read
-        (pairs,), (refused,) = await asyncio.gather(
+        (words,), (refused,) = await asyncio.gather(
             asyncio.to_thread(read, "link/kept_apart", fresh.token, one=one, other=other),
             asyncio.to_thread(read, "link/refused_between", fresh.token, one=one, other=other, limit=MOST_REFUSED),
         )
-        apart = {tuple(sorted(pair)) for pair in pairs[0]}
-        found = [Obstacle(Refusal(RefusalCode.CANNOT_LINK, pair)) for pair in sorted(apart)]
+        found = [
+            Obstacle(Refusal(RefusalCode.CANNOT_LINK, (a, b)), word=CannotLinkRow(id, actor, reason, at))
+            for id, a, b, actor, reason, at in sorted(words[0])
+        ]
         for row in await self._rows(refused[0], fresh):
             if row.reason:
                 found.append(Obstacle(Refusal(RefusalCode(row.reason), tuple(row.parties or ())), row))

@@ -19,6 +19,7 @@ from identity_graph.domain.rules import Rules
 from identity_graph.services.compact import Compact, Ints
 from identity_graph.services.match_records import UNHURRIED, KnownModel, Matching, known_models, prepared_rows
 from identity_graph.services.observe import ACTIVATING
+from identity_graph.services.stewardship import read_cannot_links
 from identity_graph.store.graph import Graph
 
 #: Records of one read.
@@ -166,7 +167,7 @@ class _Evidence:
                 self.proposals += state == PROPOSED
             elif state in TAKING_PART:
                 self.links.append(Link(id, a, b, source, first, last, count, LinkKind(kind)))
-        self.apart = [frozenset(pair) for pair in graph.stream("verify/cannot_links")]
+        self.apart = read_cannot_links(graph)
 
     def difference(self, wanted: Mapping[str, Match]) -> Difference:
         joining = [m.claim(0).link for m in wanted.values() if m.conducts]

@@ -45,7 +45,7 @@ from identity_graph.domain.decision import (
     survey,
 )
 from identity_graph.domain.events import Tally
-from identity_graph.domain.evidence import Key, Link, LinkKind, Observation, Refusal, RefusalCode
+from identity_graph.domain.evidence import CannotLink, Key, Link, LinkKind, Observation, Refusal, RefusalCode
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import DisjointSets
 from identity_graph.domain.rules import Rules
@@ -68,11 +68,12 @@ UNMATCHED, ACTIVATING = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why profiles change: a link, or a person who gives a reason."""
+    """Why profiles change: a link, or a person who gives a reason; ``act`` names what that person did at once."""
 
     kind: str = "LINK"
     actor: str | None = None
     reason: str | None = None
+    act: str | None = None
 
 
 BY_LINK = Cause()
@@ -116,24 +117,28 @@ def observe(
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was decided of statements: the verdicts, the elements of identifiers and profiles, and the moment."""
+    """What was decided of statements: the verdicts, the elements of identifiers and profiles, and the moment.
+
+    ``home`` is the profile of each identifier that was stated, afterwards.
+    """
 
     plan: Plan
     element: dict[str, str]
+    home: dict[Key, str]
     at: int
 
 
 def state(
     tx: Transaction, stated: Stated, rules: Rules, clock: Clock, still_so: Callable[[], bool], cause: Cause = BY_LINK
 ) -> Written | None:
-    """Write what the model or a person states of known identifiers, except the stated links themselves.
+    """Write what the model or a person states of known identifiers, except the stated links and cannot-links.
 
     ``still_so`` is asked when everything is held; if it says no, nothing is written and the answer is None.
     Raises :class:`StaleRead` as :func:`observe` does.
     """
     for _ in range(READS):
         with suppress(StaleRead):
-            picture = Picture.of(tx, stated.keys)
+            picture = Picture.of(tx, stated.keys, [p.id for p, _ in stated.restored])
             return _Taking(tx, picture, rules, clock, cause=cause).state(stated, still_so)
     raise StaleRead("the same profiles kept changing between reading and locking")
 
@@ -211,11 +216,14 @@ class Picture:
         return picture
 
     @classmethod
-    def of(cls, tx: Transaction, keys: Iterable[Key]) -> "Picture":
-        """What is known of identifiers, without any observation."""
+    def of(cls, tx: Transaction, keys: Iterable[Key], ended: list[str]) -> "Picture":
+        """What is known of identifiers without any observation, and of profiles that ended."""
         picture = cls()
         picture._read_identifiers(tx, keys)
         picture._read_neighbours(tx)
+        if ended:
+            for row in tx.one("profile/ended", ids=ended):
+                picture._know(row[1:])
         return picture
 
     def _read_observations(self, tx: Transaction, batch: Sequence[Observation]) -> None:
@@ -237,7 +245,7 @@ class Picture:
                 raise StaleRead("an identifier is just being moved")
 
     def _know(self, row: Sequence[Any]) -> str:
-        known = _known_profile(row)
+        known = known_profile(row)
         if known.id not in self.profiles:
             self.element[known.id] = row[0]
             self.profiles[known.id] = known
@@ -340,18 +348,20 @@ class _Taking:
         picture = self.picture
         seen = survey((), picture.identifiers, picture.profiles, self.rules, stated)
         again = picture.component_of(seen.read)
-        self._lock({*seen.lock, *again}, list(seen.home))
+        self._lock({*seen.lock, *again, *(p.id for p, _ in stated.restored)}, list(seen.home))
         if not still_so():
             return None
         self.at = self.clock()
         component = self._component(again)
-        component.cannot_links += stated.apart
         plan = decide(seen, picture.profiles, component, self.rules, new_id)
         self._write_profiles(plan)
         self._write_verdicts(plan)
         self._write_moves(plan)
         refresh_golden(self.tx, self._moved(plan), self.rules)
-        return Written(plan, self.element, self.at)
+        into = dict(plan.absorb)
+        home = {key: profile for key, known in picture.identifiers.items() if (profile := known.profile)}
+        home = {key: into.get(profile, profile) for key, profile in home.items()} | dict(plan.move)
+        return Written(plan, self.element, home, self.at)
 
     def _component(self, profiles: list[str]) -> Component:
         """Everything about these profiles, which the transaction holds."""
@@ -369,8 +379,12 @@ class _Taking:
                 component.links.append(_stored_link(row))
         self._whole(component)
         if any(p.guarded for p in component.profiles.values()):
-            pairs = self.tx.one("component/cannot_links", elements=list(elements))
-            component.cannot_links += {frozenset(pair) for pair in pairs}
+            sides: dict[str, tuple[set[Key], set[Key]]] = defaultdict(lambda: (set(), set()))
+            for id, side, key in self.tx.one("component/cannot_links", elements=list(elements)):
+                sides[id][side].add(key)
+            component.cannot_links += [
+                CannotLink(id, frozenset(one), frozenset(other)) for id, (one, other) in sides.items()
+            ]
         return component
 
     def _whole(self, component: Component) -> None:
@@ -385,7 +399,7 @@ class _Taking:
             return
         locked = self.tx.one("profile/lock", elements=sorted(self.element[id] for id in profiles))
         found = self.tx.one("identifier/again", elements=[self.element[key] for key in keys])
-        held = {row[0]: _known_profile(row) for row in locked}
+        held = {row[0]: known_profile(row) for row in locked}
         members = {key: _known_identifier(state, partners, profile) for key, state, partners, profile in found}
         if {self.element[id]: self.picture.profiles[id] for id in profiles} != held or {
             key: self.picture.identifiers[key] for key in keys
@@ -481,6 +495,8 @@ class _Taking:
         if plan.entomb:
             rows = [[self.element[loser], self.element[survivor], change] for loser, survivor, change in plan.entomb]
             self.tx.do("profile/entomb", rows=rows, at=self.at)
+        if plan.revive:
+            self.tx.do("profile/revive", elements=[self.element[id] for id in plan.revive], at=self.at)
         if plan.changes:
             changes: list[Row] = []
             for c in plan.changes:
@@ -488,7 +504,9 @@ class _Taking:
                 roles = [[self.element[id], role] for id, role in c.participants]
                 changes.append([c.id, c.kind, c.link, c.observation, keys, roles])
             by = self.cause
-            self.tx.do("change/create", rows=changes, at=self.at, cause=by.kind, actor=by.actor, reason=by.reason)
+            self.tx.do(
+                "change/create", rows=changes, at=self.at, cause=by.kind, act=by.act, actor=by.actor, reason=by.reason
+            )
 
     def _moved(self, plan: Plan) -> set[str]:
         """The profiles that gave or took members."""
@@ -565,7 +583,7 @@ def verdict(refusal: Refusal | None) -> Row:
     return [REFUSED, refusal.code.value, list(refusal.parties)] if refusal else ["ACTIVE", None, None]
 
 
-def _known_profile(row: Sequence[Any]) -> KnownProfile:
+def known_profile(row: Sequence[Any]) -> KnownProfile:
     _, id, created_at, size, version, refused, guarded, limited = row
     return KnownProfile(id, created_at, size, version, refused, bool(guarded), tuple(from_text(limited)))
 

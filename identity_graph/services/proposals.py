@@ -1,17 +1,16 @@
 """The review queue: what the model proposes, and what a person decides of it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from identity_graph.domain.decision import BLOCKED, SHARED, Change, Claim, Stated
-from identity_graph.domain.evidence import Key, LinkKind, Refusal, RefusalCode, link_id
+from identity_graph.domain.decision import BLOCKED, SHARED, Change
+from identity_graph.domain.evidence import CannotLink, Key, Refusal, RefusalCode
 from identity_graph.domain.matches import ProposalStatus
 from identity_graph.domain.partition import Holding, refused_by_ends
 from identity_graph.domain.rules import Rules
 from identity_graph.services.lookup import Freshness
-from identity_graph.services.observe import Cause, Clock, Written, from_text, new_id, state
-from identity_graph.store.errors import StaleRead
+from identity_graph.services.observe import Clock, from_text, new_id
+from identity_graph.services.stewardship import Act, Declined
 from identity_graph.store.graph import Graph, Transaction
 
 #: Before the first proposal: weights are bits, and none is so sure.
@@ -41,14 +40,6 @@ class Decided:
     status: ProposalStatus
     ends: tuple[Key, Key]
     changes: tuple[Change, ...]
-
-
-class NotDecided(Exception):
-    """A decision that cannot be taken; ``code`` is machine-readable, the message is for a person."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Proposals:
@@ -88,65 +79,34 @@ class Proposals:
     ) -> tuple[Decided, str]:
         """Merge or keep apart the two people of an open proposal; also a consistency token, empty after a dry run.
 
-        Raises :class:`NotDecided`, and a :class:`StoreError`.
+        Raises :class:`Declined`, and a :class:`StoreError`.
         """
 
         def work(tx: Transaction) -> Decided:
-            return _Deciding(tx, self._rules, self._clock, Cause("STEWARD", actor, reason)).decide(id, decision)
+            return _decide(Act(tx, self._rules, self._clock, actor, reason), id, decision)
 
         return self._graph.write(work, dry_run=dry_run)
 
 
-class _Deciding:
-    """One decision in its transaction."""
+def _decide(act: Act, id: str, decision: ProposalStatus) -> Decided:
+    a, b = _open(act.tx, id)
 
-    def __init__(self, tx: Transaction, rules: Rules, clock: Clock, cause: Cause) -> None:
-        self.tx, self.rules, self.clock, self.cause = tx, rules, clock, cause
+    def still_open() -> bool:
+        return _open(act.tx, id) == (a, b)
 
-    def decide(self, id: str, decision: ProposalStatus) -> Decided:
-        a, b = self._open(id)
-        write: Callable[[Key, Key], Written] = self._merge if decision is ProposalStatus.MERGED else self._keep_apart
-        self.id = id
-        written = write(a, b)
-        self.tx.do("proposal/decide", id=id, status=decision.value)
-        return Decided(id, decision, (a, b), tuple(written.plan.changes))
+    if decision is ProposalStatus.MERGED:
+        written = act.join([(a, b)], still_open)
+    else:
+        written = act.keep_apart([CannotLink(new_id(), frozenset((a,)), frozenset((b,)))], still_so=still_open)
+    act.tx.do("proposal/decide", id=id, status=decision.value, act=act.id)
+    return Decided(id, decision, (a, b), tuple(written.plan.changes))
 
-    def _open(self, id: str) -> tuple[Key, Key]:
-        rows = self.tx.run("proposal/find", id=id)
-        if not rows:
-            raise NotDecided("UNKNOWN_PROPOSAL", f"There is no proposal {id}; it may have been withdrawn.")
-        _, status, a, b = rows[0]
-        if status != ProposalStatus.OPEN:
-            raise NotDecided("ALREADY_DECIDED", f"The proposal {id} was decided before: {status}.")
-        return a, b
 
-    def _state(self, stated: Stated) -> Written:
-        written = state(self.tx, stated, self.rules, self.clock, self._still_open, self.cause)
-        if written is None:
-            raise StaleRead("the proposal changed")
-        return written
-
-    def _still_open(self) -> bool:
-        self._open(self.id)
-        return True
-
-    def _merge(self, a: Key, b: Key) -> Written:
-        link, at, actor = link_id(a, b, LinkKind.ASSERTED, ""), self.clock(), self.cause.actor or ""
-        written = self._state(Stated((Claim(link, a, b, actor, at, at, 1, None, None, LinkKind.ASSERTED),)))
-        # A person's word comes before what was observed, so a guard rail would break a profile up instead.
-        broken = (refusal for _, refusal in written.plan.judged if refusal)
-        if refusal := written.plan.refused.get(link) or next(broken, None):
-            raise NotDecided(refusal.code, refusal.message)
-        existing = dict(self.tx.one("link/find", ids=[link]))
-        if link in existing:
-            self.tx.do("link/reassert", rows=[[existing[link], actor, self.cause.reason]], at=written.at)
-        else:
-            ends = [written.element[a], written.element[b]]
-            self.tx.do("link/assert", rows=[[*ends, link, actor, self.cause.reason]], at=written.at)
-        return written
-
-    def _keep_apart(self, a: Key, b: Key) -> Written:
-        written = self._state(Stated(apart=(frozenset((a, b)),)))
-        row = [written.element[a], written.element[b], new_id(), self.cause.actor, self.cause.reason]
-        self.tx.do("cannot_link/create", rows=[row], at=written.at)
-        return written
+def _open(tx: Transaction, id: str) -> tuple[Key, Key]:
+    rows = tx.run("proposal/find", id=id)
+    if not rows:
+        raise Declined("UNKNOWN_PROPOSAL", f"There is no proposal {id}; it may have been withdrawn.")
+    _, status, a, b = rows[0]
+    if status != ProposalStatus.OPEN:
+        raise Declined("ALREADY_DECIDED", f"The proposal {id} was decided before: {status}.")
+    return a, b

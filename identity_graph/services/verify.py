@@ -23,6 +23,7 @@ from identity_graph.domain.rules import Rules
 from identity_graph.services.compact import Compact, Ints, Parts, grouped
 from identity_graph.services.ingest import ahead
 from identity_graph.services.observe import from_text
+from identity_graph.services.stewardship import read_cannot_links
 from identity_graph.store.graph import Graph
 
 #: Examples kept of each kind of finding.
@@ -189,8 +190,7 @@ class _Verification:
 
     def _evidence(self) -> Compact:
         junk = np.fromiter((self.rules.is_blocked_key(key) for key in self.keys), bool, len(self.keys))
-        pairs = (frozenset(pair) for pair in self._rows("verify/cannot_links"))
-        self.cannot_links = [pair for pair in pairs if pair <= self.number.keys()]
+        self.cannot_links = read_cannot_links(self.graph)
         return Compact(
             self.keys,
             junk,
@@ -265,7 +265,7 @@ class _Verification:
         limited: dict[int, list[Key]] = defaultdict(list)
         for number in bounded[np.argsort(self.evidence.rank[bounded])].tolist():
             limited[int(self.home[number])].append(self.keys[number])
-        guarded = {int(self.home[self.number[key]]) for pair in self.cannot_links for key in pair}
+        guarded = {int(self.home[self.number[key]]) for apart in self.cannot_links for key in apart.keys}
         active: set[str] = set()
         led: list[tuple[str, list[str]]] = []
         found: dict[str, list[str]] = defaultdict(list)

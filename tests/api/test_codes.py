@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from live import Cypher, Service, an, an_email, seen, wait_until
+from live import Service, an, an_email, seen, wait_until
 
 from identity_graph.api import errors
 from identity_graph.services.submit import Overloaded
@@ -121,16 +121,10 @@ def test_blocked_value(service: Service) -> None:
     assert [link["code"] for link in told] == ["BLOCKED_VALUE"]
 
 
-def test_cannot_link(service: Service, cypher: Cypher) -> None:
+def test_cannot_link(service: Service) -> None:
     father, son, email = an("crm_id"), an("loyalty_id"), an_email()
     service.submit(seen(father), seen(son))
-    cypher(
-        "MATCH (a:Identifier {key: $a})-[:MEMBER_OF]->(p), (b:Identifier {key: $b})-[:MEMBER_OF]->(q) "
-        "CREATE (a)-[:CANNOT_LINK {id: $a, reason: 'father and son', actor: 'test', at: 0}]->(b) "
-        "SET p.guarded = true, q.guarded = true",
-        a=f"crm_id:{father['value']}",
-        b=f"loyalty_id:{son['value']}",
-    )
+    service.run("SetCannotLink", {"input": {"a": father, "b": son, "reason": "father and son"}})
     told = refusals(service, seen(father, email), seen(son, email, observedAt="2026-02-01T10:00:00Z"))
     assert [link["code"] for link in told] == ["CANNOT_LINK"]
 

@@ -13,7 +13,16 @@ from typing import Any
 import neo4j
 from properties.reference import expected
 
-from identity_graph.domain.evidence import Evidence, Link, Observation, Refusal, RefusalCode, link_id
+from identity_graph.domain.evidence import (
+    CannotLink,
+    Evidence,
+    Link,
+    LinkKind,
+    Observation,
+    Refusal,
+    RefusalCode,
+    link_id,
+)
 from identity_graph.domain.partition import partition
 from identity_graph.domain.rules import Rules
 from identity_graph.services.golden import golden_properties
@@ -37,6 +46,7 @@ class Stored:
     records: dict[str, Row]
     observations: dict[str, Row]
     tallies: dict[str, Row]
+    words: dict[str, Row]
 
     @property
     def home(self) -> dict[str, str]:
@@ -79,6 +89,8 @@ _READS = {
     "records": "MATCH (r:Record) RETURN r {.*, anchors: [(r)-[:HAS]->(i) | i.key]} AS row",
     "observations": "MATCH (o:Observation) RETURN o {.*, keys: split(o.keys, '\t'), event: o:Event} AS row",
     "tallies": "MATCH (t:Tally) RETURN t {.*, of: [(t)-[:COUNTS]->(i) | i.key]} AS row",
+    "words": "MATCH (c:CannotLink) RETURN c {.*, one: [(c)<-[:APART {side: 0}]-(i) | i.key], "
+    "other: [(c)<-[:APART {side: 1}]-(i) | i.key]} AS row",
 }
 _NAME = {"identifiers": "key", "records": "key", "tallies": "key"}
 
@@ -106,8 +118,8 @@ def empty(driver: neo4j.Driver) -> None:
 # --- What the observations amount to
 
 
-def folded(observations: Iterable[Observation], apart: Iterable[frozenset[str]] = ()) -> Evidence:
-    """The evidence of observations that were taken, each once."""
+def folded(observations: Iterable[Observation], stored: Stored) -> Evidence:
+    """The evidence of observations that were taken, each once, and of what people said."""
     identifiers: set[str] = set()
     links: dict[str, Link] = {}
     for o in observations:
@@ -119,6 +131,15 @@ def folded(observations: Iterable[Observation], apart: Iterable[frozenset[str]] 
                 old = links.get(id) or Link(id, a, b, o.source, o.observed_at, o.observed_at, 0)
                 first, last = min(old.first_seen, o.observed_at), max(old.last_seen, o.observed_at)
                 links[id] = replace(old, first_seen=first, last_seen=last, count=old.count + 1)
+    for id, x in stored.links.items():
+        if x["kind"] == "ASSERTED":
+            seen = x["first_seen"], x["last_seen"], x["count"]
+            links[id] = Link(id, x["a"], x["b"], x["source"], *seen, LinkKind.ASSERTED)
+    apart = (
+        CannotLink(c["id"], frozenset(c["one"]), frozenset(c["other"]))
+        for c in stored.words.values()
+        if "lifted_at" not in c
+    )
     return Evidence(frozenset(identifiers), tuple(links.values()), frozenset(apart))
 
 
@@ -131,19 +152,18 @@ def problems(
     rules: Rules,
     junk: Collection[str],
     *,
-    apart: Collection[frozenset[str]] = (),
     by_definition: bool = True,
 ) -> list[str]:
-    """Everything that is wrong with a graph that took these observations and nothing else.
+    """Everything that is wrong with a graph that took these observations, and what people said that stands in it.
 
     ``by_definition`` compares with the slow reference too, which is for small graphs.
     """
-    evidence = folded(taken, apart)
+    evidence = folded(taken, stored)
     return [
         *_identifiers(stored, taken, evidence),
         *_links(stored, evidence),
         *_partition(stored, evidence, rules, junk, by_definition),
-        *_profiles(stored, rules, apart),
+        *_profiles(stored, rules, evidence),
         *_tombstones(stored),
         *_timelines(stored),
         *_lineage(stored),
@@ -182,7 +202,7 @@ def _twice(values: Iterable[Any]) -> list[Any]:
 
 
 def _links(stored: Stored, evidence: Evidence) -> list[str]:
-    wanted = {x.id: (x.a, x.b, x.source, x.first_seen, x.last_seen, x.count, "OBSERVED") for x in evidence.links}
+    wanted = {x.id: (x.a, x.b, x.source, x.first_seen, x.last_seen, x.count, x.kind) for x in evidence.links}
     found = {
         id: (x["a"], x["b"], x["source"], x["first_seen"], x["last_seen"], x["count"], x["kind"])
         for id, x in stored.links.items()
@@ -215,7 +235,7 @@ def _partition(
     return found
 
 
-def _profiles(stored: Stored, rules: Rules, apart: Collection[frozenset[str]]) -> list[str]:
+def _profiles(stored: Stored, rules: Rules, evidence: Evidence) -> list[str]:
     found = [f"{key} is a member twice" for key in _twice(row["key"] for row in stored.members)]
     found += [f"{row['key']} has the member {row['member']}" for row in stored.members if row["member"] != row["key"]]
     home = stored.home
@@ -227,7 +247,7 @@ def _profiles(stored: Stored, rules: Rules, apart: Collection[frozenset[str]]) -
         if refusal.code not in BY_ENDS:
             ends = [home.get(stored.links[id][end]) for end in "ab"]
             refused.update(end for end in ends if end)
-    guarded = {key for pair in apart for key in pair}
+    guarded = {key for word in evidence.cannot_links for key in word.keys}
     for id, keys in stored.active.items():
         p = stored.profiles[id]
         limited = sorted(k for k in keys if rules.rule(k.partition(":")[0]).most is not None)
@@ -289,7 +309,9 @@ def moves_of(change: Row, stored: Stored) -> list[tuple[str, str, str]]:
     roles = defaultdict(list)
     for id, role in change["roles"]:
         roles[role].append(id)
-    (target,) = roles["SURVIVOR"] + roles["TARGET"] + roles["CREATED"]
+    if roles["PARTY"]:
+        return []
+    (target,) = roles["SURVIVOR"] + roles["TARGET"] + roles["CREATED"] + roles["RESTORED"]
     sources = roles["MERGED"] + roles["SOURCE"]
     if len(sources) == 1:
         return [(sources[0], target, key) for key in change["moved"]]
@@ -305,13 +327,19 @@ def _lineage(stored: Stored) -> list[str]:
     found: list[str] = []
     born = {id for c in stored.changes.values() for id, role in c["roles"] if role == "CREATED"}
     kinds = {
-        "MERGED": {"SURVIVOR", "MERGED"},
-        "MOVED": {"SOURCE", "TARGET"},
-        "SPLIT": {"SOURCE", "CREATED"},
+        "MERGED": [{"SURVIVOR", "MERGED"}],
+        "MOVED": [{"SOURCE", "TARGET"}],
+        "SPLIT": [{"SOURCE", "CREATED"}, {"SOURCE", "RESTORED"}],
+        "CANNOT_LINK_SET": [{"PARTY"}],
+        "CANNOT_LINK_REMOVED": [{"PARTY"}],
     }
     for id, c in stored.changes.items():
-        if {role for _, role in c["roles"]} != kinds[c["kind"]]:
+        if {role for _, role in c["roles"]} not in kinds[c["kind"]]:
             found.append(f"{c['kind']} {id} has the roles {c['roles']}")
+        if c["cause"] == "STEWARD":
+            if not (c.get("act") and c.get("actor") and c.get("reason")):
+                found.append(f"{c['kind']} {id} does not say who did it and why")
+            continue
         if c.get("link") not in stored.links:
             found.append(f"{c['kind']} {id} names no link")
         if c.get("observation") not in stored.observations:

@@ -26,7 +26,8 @@ from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import match_records, models
 from identity_graph.services.match_records import Compared, Matching
 from identity_graph.services.observe import ACTIVATING
-from identity_graph.services.proposals import NotDecided, Proposals
+from identity_graph.services.proposals import Proposals
+from identity_graph.services.stewardship import Declined
 from identity_graph.services.submit import now, write_batch
 from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph, Transaction
@@ -282,7 +283,7 @@ def test_a_proposal_that_is_merged_stays_merged(matching: Matching, driver: neo4
     stored = after.changes[change.id]
     assert (stored["cause"], stored["actor"], stored["reason"]) == ("STEWARD", "ann", "asked them")
     assert_whole(matching.graph)
-    with pytest.raises(NotDecided) as refused:
+    with pytest.raises(Declined) as refused:
         queue.decide(id, ProposalStatus.KEPT_APART, "bob", "no")
     assert refused.value.code == "ALREADY_DECIDED"
     models.activate(matching, None, lambda *_: None)
@@ -311,7 +312,7 @@ def test_a_proposal_whose_record_changed_is_withdrawn(
     queue = Proposals(matching.graph, RULES, now)
     write_batch(matching.graph, [row("shop", "1", {"first_name": "Nobody"}, version=1)], RULES, matching=matching)
     assert links(driver) == {}
-    with pytest.raises(NotDecided) as refused:
+    with pytest.raises(Declined) as refused:
         queue.decide(id, ProposalStatus.MERGED, "ann", "asked them")
     assert refused.value.code == "UNKNOWN_PROPOSAL"
 

@@ -14,6 +14,7 @@ from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import EPOCH, Rejection, parse_observation
 from identity_graph.domain.rules import Rules
 from identity_graph.services.rules_file import parse_rules
+from identity_graph.services.stewardship import Stewards
 from identity_graph.services.submit import now, write_batch
 from identity_graph.store.graph import Graph
 
@@ -33,21 +34,10 @@ def observation_of(step: Step, rules: Rules) -> Observation:
 def play(graph: Graph, driver: neo4j.Driver, steps: Sequence[Step], rules: Rules) -> Stored:
     for step in steps:
         if step.keep_apart:
-            keep_apart(driver, *step.keep_apart)
+            Stewards(graph, rules, now).set_cannot_link(*step.keep_apart, None, "ann", "they are two")
         else:
             write_batch(graph, [observation_of(step, rules)], rules)
     return read(driver)
-
-
-def keep_apart(driver: neo4j.Driver, one: str, other: str) -> None:
-    """A person's word in the graph. The next observation of either of them decides anew."""
-    driver.execute_query(
-        "MATCH (a:Identifier {key: $one})-[:MEMBER_OF]->(p), (b:Identifier {key: $other})-[:MEMBER_OF]->(q) "
-        "CREATE (a)-[:CANNOT_LINK {id: a.key + b.key, reason: 'test', actor: 'test', at: 0}]->(b) "
-        "SET p.guarded = true, q.guarded = true",
-        one=one,
-        other=other,
-    )
 
 
 def does_not_hold(scenario: Scenario, step: Step, stored: Stored, rules: Rules) -> list[str]:

@@ -57,7 +57,7 @@ def test_what_was_written_holds(told: Graph, driver: neo4j.Driver) -> None:
 def test_a_pair_kept_apart_is_part_of_the_evidence(told: Graph, driver: neo4j.Driver) -> None:
     driver.execute_query(
         "MATCH (a:Identifier {key: 'user_id:c'})-[:MEMBER_OF]->(p), (b:Identifier {key: 'phone:+31612345678'}) "
-        "CREATE (a)-[:CANNOT_LINK {id: 'x', reason: 'test', actor: 'test', at: 0}]->(b) SET p.guarded = true"
+        "CREATE (a)-[:APART {side: 0}]->(:CannotLink {id: 'x'})<-[:APART {side: 1}]-(b) SET p.guarded = true"
     )
     findings = verify(told, RULES).findings
     assert "profile that the evidence does not hold together" in findings

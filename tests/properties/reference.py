@@ -6,7 +6,6 @@ It reads evidence and rules by their attributes only. Junk is a set of values gi
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cmp_to_key
-from itertools import combinations
 from typing import Any
 
 
@@ -31,6 +30,8 @@ def expected(evidence: Any, rules: Any, junk: Iterable[str]) -> Expected:
             refused[link.id] = {"BLOCKED_VALUE"}
         elif link.a in shared or link.b in shared:
             refused[link.id] = {"SHARED_IDENTIFIER"}
+        elif may_not_meet({link.a, link.b}, evidence):
+            refused[link.id] = {"CANNOT_LINK"}
         else:
             conducting.append(link)
 
@@ -133,8 +134,12 @@ def constraints_broken(keys: set[str], evidence: Any, rules: Any) -> set[str]:
             broken.add("UNIQUE_NAMESPACE")
         if not rule.unique and rule.limit is not None and len(alike) > rule.limit:
             broken.add("NAMESPACE_LIMIT")
-    if any(frozenset(pair) in evidence.cannot_links for pair in combinations(keys, 2)):
+    if may_not_meet(keys, evidence):
         broken.add("CANNOT_LINK")
     if len(keys) > rules.size_cap:
         broken.add("SIZE_CAP")
     return broken
+
+
+def may_not_meet(keys: set[str], evidence: Any) -> bool:
+    return any(keys & cannot_link.one and keys & cannot_link.other for cannot_link in evidence.cannot_links)

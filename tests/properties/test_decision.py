@@ -1,7 +1,7 @@
 """Decisions applied one after another to a graph in memory are the partition of all that was said by then."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from hypothesis import given
@@ -54,7 +54,7 @@ class Graph:
     links: dict[str, tuple[Link, str, Refusal | None]] = field(
         default_factory=dict[str, tuple[Link, str, Refusal | None]]
     )
-    apart: set[CannotLink] = field(default_factory=set[CannotLink])
+    apart: dict[str, CannotLink] = field(default_factory=dict[str, CannotLink])
     observations: list[Observation] = field(default_factory=list[Observation])
     matches: dict[str, Match] = field(default_factory=dict[str, Match])
     changes: list[str] = field(default_factory=list[str])
@@ -77,15 +77,19 @@ class Graph:
         self._take((), stated)
         self.matches |= changed
 
-    def keep_apart(self, a: Key, b: Key) -> None:
-        pair = frozenset((a, b))
-        self._take((), Stated(apart=(pair,)))
-        self.apart.add(pair)
+    def keep_apart(self, one: frozenset[Key], other: frozenset[Key]) -> None:
+        word = CannotLink(f"c{len(self.apart)}", one, other)
+        self._take((), Stated(apart=(word,)))
+        self.apart[word.id] = word
+
+    def lift(self, id: str) -> None:
+        word = self.apart[id]
+        self._take((), Stated(lifted=(word,)))
+        self.apart[id] = replace(word, one=frozenset(), other=frozenset())
 
     def _take(self, batch: Sequence[Observation], stated: Stated) -> None:
         seen = survey(batch, self.identifiers, self.profiles, self.rules, stated)
         component = self._component(seen.read)
-        component.cannot_links += stated.apart
         plan = decide(seen, self.profiles, component, self.rules, lambda: f"p{next(iter(self.ids)):04}")
         outcomes(batch, seen, plan, {})
         self._write(seen, plan, stated)
@@ -109,7 +113,9 @@ class Graph:
             for link, state, refusal in self.links.values()
             if state in (ACTIVE, REFUSED) and link.a in keys and link.b in keys
         ]
-        return Component(known, members, links, [pair for pair in self.apart if pair & {m.key for m in members}])
+        inside = {m.key for m in members}
+        apart = [CannotLink(c.id, c.one & inside, c.other & inside) for c in self.apart.values() if c.keys & inside]
+        return Component(known, members, links, apart)
 
     def _write(self, seen: Survey, plan: Plan, stated: Stated) -> None:
         for id, p in plan.profiles.items():
@@ -153,7 +159,7 @@ class Graph:
 
     def problems(self) -> list[str]:
         """Where it differs from the partition of the evidence, computed from scratch."""
-        evidence = gather(self.observations, self.apart)
+        evidence = gather(self.observations, self.apart.values())
         said = tuple(self.links[id][0] for id in self.matches if self.links[id][1] != RETRACTED)
         evidence = Evidence(evidence.identifiers, (*evidence.links, *said), evidence.cannot_links)
         wanted = partition(evidence, self.rules)
@@ -182,9 +188,11 @@ class Graph:
 #: Where a record stands among the keys that are known, and how it compares with another: None says nothing of them.
 _PAIR = st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_from([None, 5.0, 7.9, 8.0, 12.0, 20.0]))
 _WORD = st.tuples(st.just("match"), st.lists(_PAIR, min_size=1, max_size=4))
-_APART = st.tuples(st.just("apart"), st.lists(_PAIR, min_size=1, max_size=1))
+_SIDE = st.frozensets(st.integers(0, 30), min_size=1, max_size=3)
+_APART = st.tuples(st.just("apart"), st.tuples(_SIDE, _SIDE))
+_LIFTED = st.tuples(st.just("lifted"), st.integers(0, 9))
 _SEEN = st.tuples(st.just("seen"), SAID.map(lambda said: said[:3]))
-STEPS = st.lists(st.one_of(_WORD, _WORD, _SEEN, _APART), min_size=1, max_size=5)
+STEPS = st.lists(st.one_of(_WORD, _WORD, _SEEN, _APART, _APART, _LIFTED), min_size=1, max_size=5)
 
 
 def evidence(weight: float) -> MatchEvidence:
@@ -215,11 +223,14 @@ def test_every_step_leaves_the_partition_of_what_was_said(rules: Rules, said: li
             graph.observe(observed(what, rules, f"{number}/"))
         elif kind == "match":
             graph.assert_matches(*said_by_the_model(graph, what))
+        elif kind == "lifted":
+            if graph.apart:
+                graph.lift(sorted(graph.apart)[what % len(graph.apart)])
         else:
             keys = sorted(key for key, i in graph.identifiers.items() if i.state != BLOCKED)
-            a, b = (keys[n % len(keys)] for n in what[0][:2]) if keys else ("", "")
-            if a != b:
-                graph.keep_apart(a, b)
+            one, other = (frozenset(keys[n % len(keys)] for n in side) if keys else frozenset[Key]() for side in what)
+            if one and other - one:
+                graph.keep_apart(one, other - one)
         assert graph.problems() == [], (kind, what)
 
 

@@ -24,7 +24,7 @@ from properties.worlds import (
     observed,
 )
 
-from identity_graph.domain.evidence import Evidence, Key, LinkKind, Refusal, RefusalCode, gather
+from identity_graph.domain.evidence import CannotLink, Evidence, Key, LinkKind, Refusal, RefusalCode, gather
 from identity_graph.domain.partition import Partition, partition
 from identity_graph.domain.rules import Policy, Rules
 
@@ -94,7 +94,9 @@ def reason_is_true(refusal: Refusal, ends: set[Key], both: frozenset[Key], world
         case RefusalCode.SHARED_IDENTIFIER:
             return set(parties) == ends & found.shared != set()
         case RefusalCode.CANNOT_LINK:
-            return frozenset(parties) in world.evidence.cannot_links and set(parties) <= both
+            one, other = parties
+            apart = [{one, other} & c.one and {one, other} & c.other for c in world.evidence.cannot_links]
+            return any(apart) and set(parties) <= both
         case RefusalCode.UNIQUE_NAMESPACE:
             (namespace,) = {namespace_of(key) for key in parties}
             return world.rules.rule(namespace).unique and len(set(parties)) == 2 and set(parties) <= both
@@ -274,7 +276,8 @@ def test_a_split_after_a_merge_restores_the_parts(case: tuple[Rules, Evidence, E
     assert partition(retracted, made) == before
 
     (pair,) = ((x.a, x.b) for x in merged.links if x.id == bridge)
-    kept_apart = partition(replace(merged, cannot_links=frozenset({frozenset(pair)})), made)
+    one, other = (frozenset((key,)) for key in pair)
+    kept_apart = partition(replace(merged, cannot_links=frozenset({CannotLink("c", one, other)})), made)
     assert kept_apart == replace(before, refused={bridge: Refusal(RefusalCode.CANNOT_LINK, pair)})
 
 
@@ -286,10 +289,29 @@ def test_any_pair_kept_apart_splits_the_merge_between_them(
     made, apart, merged, _ = case
     (whole,) = partition(merged, made).profiles - partition(apart, made).profiles
     pairs = [set(pair) for pair in combinations(sorted(whole), 2) if crosses(pair, partition(apart, made).profiles)]
-    pair = frozenset(data.draw(st.sampled_from(pairs)))
-    found = partition(replace(merged, cannot_links=frozenset({pair})), made)
-    assert [part for part in found.profiles if pair <= part] == []
+    one, other = data.draw(st.sampled_from(pairs))
+    word = CannotLink("c", frozenset((one,)), frozenset((other,)))
+    found = partition(replace(merged, cannot_links=frozenset({word})), made)
+    assert [part for part in found.profiles if {one, other} <= part] == []
     assert {refusal.code for refusal in found.refused.values()} == {RefusalCode.CANNOT_LINK}
+
+
+@given(two_groups_and_a_bridge(), st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=3))
+def test_whole_sides_kept_apart_are_what_was_before_the_merge(
+    case: tuple[Rules, Evidence, Evidence, str], more: list[tuple[int, int]]
+) -> None:
+    """Also where more evidence joins them afterwards; a pair of them would leave the rest to the order of the links."""
+    made, apart, merged, _ = case
+    before = partition(apart, made)
+    (whole,) = partition(merged, made).profiles - before.profiles
+    one, other = (part for part in before.profiles if part <= whole)
+    across = [
+        link(sorted(one)[a % len(one)], sorted(other)[b % len(other)], LinkKind.OBSERVED, 99 + n)
+        for n, (a, b) in enumerate(more)
+    ]
+    new = {made_now.id: made_now for made_now in across if made_now.id not in {x.id for x in merged.links}}
+    later = replace(merged, links=(*merged.links, *new.values()), cannot_links=frozenset({CannotLink("c", one, other)}))
+    assert partition(later, made).profiles == before.profiles
 
 
 def crosses(pair: tuple[Key, Key], profiles: Iterable[frozenset[Key]]) -> bool:

@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from identity_graph.domain.evidence import Evidence, Key, Link, LinkKind, Observation, gather, link_id, observation
+from identity_graph.domain.evidence import (
+    CannotLink,
+    Evidence,
+    Key,
+    Link,
+    LinkKind,
+    Observation,
+    gather,
+    link_id,
+    observation,
+)
 from identity_graph.domain.identifiers import identify
 from identity_graph.domain.rules import NamespaceRule, Policy, Rules
 
@@ -91,7 +101,10 @@ _BY_HAND = st.lists(
     max_size=7,
     unique_by=lambda made: made.id,
 )
-_KEPT_APART = st.lists(_PAIR, max_size=4)
+_KEY = st.sampled_from([f"{name}:{value}" for name in NAMESPACES for value in VALUES])
+#: Two sides; what is on both is on the first.
+_SIDES = st.tuples(st.frozensets(_KEY, min_size=1, max_size=3), st.frozensets(_KEY, min_size=1, max_size=3))
+_KEPT_APART = st.lists(_SIDES, max_size=4)
 _EVERY_FEW = st.sampled_from([0, 0, 2, 3, 5])
 
 
@@ -99,8 +112,15 @@ def observed(said: list[Said], rules: Rules, prefix: str = "") -> list[Observati
     return [observe(f"{prefix}{n}", names, at, rules, source) for n, (names, at, source) in enumerate(said)]
 
 
-def _world(rules: Rules, said: list[Said], by_hand: list[Link], apart: list[list[Key]], retracted: int) -> World:
-    gathered = gather(observed(said, rules), map(frozenset, apart))
+Sides = tuple[frozenset[Key], frozenset[Key]]
+
+
+def kept_apart(sides: list[Sides]) -> list[CannotLink]:
+    return [CannotLink(f"c{n}", one, other - one) for n, (one, other) in enumerate(sides) if other - one]
+
+
+def _world(rules: Rules, said: list[Said], by_hand: list[Link], apart: list[Sides], retracted: int) -> World:
+    gathered = gather(observed(said, rules), kept_apart(apart))
     links = [
         replace(made, conducts=not retracted or n % retracted > 0) for n, made in enumerate(gathered.links, 1)
     ] + by_hand
@@ -108,5 +128,5 @@ def _world(rules: Rules, said: list[Said], by_hand: list[Link], apart: list[list
     return World(rules, replace(gathered, identifiers=identifiers, links=tuple(links)))
 
 
-#: Observations, then asserted and matched links, proposals, retractions (every n-th link), pairs that may not meet.
+#: Observations, then asserted and matched links, proposals, retractions (every n-th link), sides that may not meet.
 WORLDS = st.builds(_world, RULES, SAID, _BY_HAND, _KEPT_APART, _EVERY_FEW)

@@ -23,7 +23,8 @@ def play(scenario: Scenario) -> list[str]:
     found: list[str] = []
     for step in scenario.steps:
         if step.keep_apart:
-            cannot_links.append(frozenset(step.keep_apart))
+            one, other = step.keep_apart
+            cannot_links.append(CannotLink(step.id, frozenset((one,)), frozenset((other,))))
         else:
             named = [identify(namespace, value, rules) for namespace, value in step.identifiers]
             observations.append(observation(step.id, step.source, step.at, named, "", rules))

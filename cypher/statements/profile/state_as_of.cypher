@@ -6,7 +6,8 @@
 // index: profile_id
 UNWIND $ids AS id
 MATCH (p:Profile {id: id}) WHERE p.created_at <= $at
-OPTIONAL MATCH (p)-[merged:MERGED_INTO]->(:Profile) WHERE merged.at <= $at
+OPTIONAL MATCH (p)-[merged:MERGED_INTO|WAS_MERGED_INTO]->(:Profile)
+  WHERE merged.at <= $at AND (merged.until IS NULL OR merged.until > $at)
 OPTIONAL MATCH (:Change {id: merged.change})-[:OF {role: 'SURVIVOR'}]->(survivor:Profile)
 WITH p, survivor,
   COUNT { (p)<-[now:MEMBER_OF]-(:Identifier) WHERE now.since <= $at }

@@ -18,7 +18,10 @@ CALL (page) {
   WITH one[0] AS l, one[1] AS a, one[2] AS b, one[3] AS p, one[4] AS q
   RETURN collect([
     l.id, l.proposal, l.weight, a.key, b.key, a.state, b.state, p.id, p.size, p.limited, q.id, q.size, q.limited,
-    coalesce(p.guarded, false) AND coalesce(q.guarded, false) AND EXISTS { (p)<-[:MEMBER_OF]-(:Identifier)-[:CANNOT_LINK]-(:Identifier)-[:MEMBER_OF]->(q) }
+    coalesce(p.guarded, false) AND coalesce(q.guarded, false) AND EXISTS {
+      MATCH (p)<-[:MEMBER_OF]-(:Identifier)-[mine:APART]->(c:CannotLink)<-[theirs:APART]-(:Identifier)-[:MEMBER_OF]->(q)
+      WHERE mine.side <> theirs.side AND c.lifted_at IS NULL
+    }
   ]) AS found
 }
 RETURN total, found

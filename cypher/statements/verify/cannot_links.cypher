@@ -1,8 +1,9 @@
 // name: verify/cannot_links
-// summary: All pairs that a person keeps apart.
+// summary: Every cannot-link that holds, with both sides.
 // params: none
-// returns: a: String, b: String
+// returns: id: String, one: List<String>, other: List<String>
 // access: read
 // index: none
-MATCH (i:Identifier)-[:CANNOT_LINK]->(j:Identifier)
-RETURN i.key AS a, j.key AS b
+MATCH (c:CannotLink) WHERE c.lifted_at IS NULL
+RETURN c.id AS id, [(k:Identifier)-[:APART {side: 0}]->(c) | k.key] AS one,
+  [(k:Identifier)-[:APART {side: 1}]->(c) | k.key] AS other

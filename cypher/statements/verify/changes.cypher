@@ -6,4 +6,4 @@
 // index: none
 MATCH (c:Change) WHERE size(c.moved) > 0
 RETURN c.id AS change, c.at AS at, c.moved AS moved,
-  [(c)-[of:OF]->(p:Profile) WHERE of.role IN ['SURVIVOR', 'TARGET', 'CREATED'] | p.id] AS targets
+  [(c)-[of:OF]->(p:Profile) WHERE of.role IN ['SURVIVOR', 'TARGET', 'CREATED', 'RESTORED'] | p.id] AS targets

@@ -1,0 +1,22 @@
+// name: change/undoing
+// summary: A change as undoing it needs it: what it was, who took part, what moved, and who was with the survivor or target before.
+// params: id: String
+// returns: found: List<List<Any>>
+// access: read
+// index: change_id
+MATCH (c:Change {id: $id})
+OPTIONAL MATCH (c)-[:OF {role: CASE c.kind WHEN 'MERGED' THEN 'SURVIVOR' ELSE 'TARGET' END}]->(into:Profile)
+CALL (c, into) {
+  MATCH (into)<-[m:MEMBER_OF|WAS_MEMBER_OF]-(i:Identifier)
+  WHERE m.since < c.at AND (m.until IS NULL OR m.until >= c.at)
+  RETURN collect(i.key) AS before
+}
+CALL (c, into) {
+  MATCH (into)<-[of:OF]-(sibling:Change)
+  WHERE sibling.at = c.at AND sibling.id < c.id AND of.role IN ['SURVIVOR', 'TARGET']
+  RETURN collect(sibling.moved) AS came
+}
+RETURN collect([
+  c.kind, c.act, c.moved, [(c)-[of:OF]->(p:Profile) | [p.id, of.role]],
+  reduce(keys = before, moved IN came | keys + moved)
+]) AS found

@@ -1,0 +1,189 @@
+"""What stewards do: merge, split, keep apart, and take any change back."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import strawberry
+
+from identity_graph.api.errors import BadInput
+from identity_graph.api.inputs import IdentifierInput
+from identity_graph.api.limits import LENGTH
+from identity_graph.api.types import Change, ChangeKind, Info, Profile
+from identity_graph.domain.decision import Change as DomainChange
+from identity_graph.domain.evidence import Key
+from identity_graph.domain.identifiers import InvalidIdentifier, identify
+from identity_graph.domain.rules import Rules
+from identity_graph.services.stewardship import Declined, Done, Stewards
+
+MAX_REASON = 1_000
+#: Identifiers of one split; the size cap's default.
+MAX_IDENTIFIERS = 1_000
+#: An act changes a few profiles.
+FEW = {LENGTH: 4}
+
+_REASON = "Why, 1 to 1,000 characters; kept in the lineage with the name of the API key."
+_EXPECTED = "Refused with `CONFLICT` where the profile has another version by now."
+_DRY_RUN = "Say what would happen, and write nothing."
+
+
+def told(changes: Sequence[DomainChange], token: str) -> list[Change]:
+    """What an act changed; its participants are known without a look, also after a dry run."""
+    return [
+        Change(id=strawberry.ID(c.id), kind=ChangeKind(c.kind), token=token or None, known=c.participants)
+        for c in changes
+    ]
+
+
+@strawberry.input
+class MergeProfilesInput:
+    profile_ids: list[strawberry.ID] = strawberry.field(description="2 to 10.")
+    reason: str = strawberry.field(description=_REASON)
+    expected_version: int | None = strawberry.field(default=None, description=f"Of the first. {_EXPECTED}")
+    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+
+
+@strawberry.input
+class SplitProfileInput:
+    profile_id: strawberry.ID
+    identifiers: list[IdentifierInput] = strawberry.field(description="Those that are another person's.")
+    reason: str = strawberry.field(description=_REASON)
+    expected_version: int | None = strawberry.field(default=None, description=_EXPECTED)
+    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+
+
+@strawberry.input
+class UndoChangeInput:
+    change_id: strawberry.ID
+    reason: str = strawberry.field(description=_REASON)
+    expected_version: int | None = strawberry.field(
+        default=None, description=f"Of the profile that the change made or kept. {_EXPECTED}"
+    )
+    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+
+
+@strawberry.input
+class SetCannotLinkInput:
+    a: IdentifierInput
+    b: IdentifierInput
+    reason: str = strawberry.field(description=_REASON)
+    expected_version: int | None = strawberry.field(default=None, description=f"Of the profile of `a`. {_EXPECTED}")
+    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+
+
+@strawberry.input
+class RemoveCannotLinkInput:
+    a: IdentifierInput
+    b: IdentifierInput
+    reason: str = strawberry.field(description=_REASON)
+    expected_version: int | None = strawberry.field(default=None, description=f"Of the profile of `a`. {_EXPECTED}")
+    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+
+
+@strawberry.type(description="It was done; every change can be undone by its id.")
+class ProfileChanged:
+    profile: Profile
+    changes: list[Change] = strawberry.field(metadata=FEW)
+
+
+@strawberry.type(description="It was not done, and nothing was written; `code` says why.")
+class ChangeRefused:
+    code: str
+    message: str
+
+
+ProfileChangeOutcome = Annotated[ProfileChanged | ChangeRefused, strawberry.union("ProfileChangeOutcome")]
+
+
+@strawberry.type
+class ProfileChangePayload:
+    consistency_token: str = strawberry.field(description="Empty after a dry run, and where nothing was done.")
+    outcome: ProfileChangeOutcome
+
+
+@strawberry.type
+class StewardMutation:
+    @strawberry.mutation(description="Make profiles one, by a person's word.")
+    async def merge_profiles(self, info: Info, input: MergeProfilesInput) -> ProfileChangePayload:
+        stewards, by = _by(info, input.reason)
+        ids = list[str](input.profile_ids)
+        return await _done(lambda: stewards.merge(ids, input.expected_version, *by, dry_run=input.dry_run))
+
+    @strawberry.mutation(description="Take identifiers out of a profile, and keep them apart from those that stay.")
+    async def split_profile(self, info: Info, input: SplitProfileInput) -> ProfileChangePayload:
+        stewards, by = _by(info, input.reason)
+        if not 1 <= len(input.identifiers) <= MAX_IDENTIFIERS:
+            raise BadInput(f"identifiers has 1 to {MAX_IDENTIFIERS} items, this one has {len(input.identifiers)}")
+        rules = info.context.services.rules
+
+        def work() -> tuple[Done, str]:
+            keys = _keys(input.identifiers, "identifiers", rules)
+            return stewards.split(input.profile_id, keys, input.expected_version, *by, dry_run=input.dry_run)
+
+        return await _done(work)
+
+    @strawberry.mutation(
+        description="Take a change back and keep it so: the same evidence arriving again does not bring it back. "
+        "The undo is a change too, and can be undone."
+    )
+    async def undo_change(self, info: Info, input: UndoChangeInput) -> ProfileChangePayload:
+        stewards, by = _by(info, input.reason)
+        return await _done(lambda: stewards.undo(input.change_id, input.expected_version, *by, dry_run=input.dry_run))
+
+    @strawberry.mutation(description="These two are never one person, whatever is observed.")
+    async def set_cannot_link(self, info: Info, input: SetCannotLinkInput) -> ProfileChangePayload:
+        stewards, by = _by(info, input.reason)
+        rules = info.context.services.rules
+
+        def work() -> tuple[Done, str]:
+            a, b = _pair(input.a, input.b, rules)
+            return stewards.set_cannot_link(a, b, input.expected_version, *by, dry_run=input.dry_run)
+
+        return await _done(work)
+
+    @strawberry.mutation(description="Let two be one person again, where the evidence says so.")
+    async def remove_cannot_link(self, info: Info, input: RemoveCannotLinkInput) -> ProfileChangePayload:
+        stewards, by = _by(info, input.reason)
+        rules = info.context.services.rules
+
+        def work() -> tuple[Done, str]:
+            a, b = _pair(input.a, input.b, rules)
+            return stewards.remove_cannot_link(a, b, input.expected_version, *by, dry_run=input.dry_run)
+
+        return await _done(work)
+
+
+def checked_reason(reason: str) -> str:
+    """Raises :class:`BadInput` where it is empty or too long."""
+    reason = reason.strip()
+    if not 1 <= len(reason) <= MAX_REASON:
+        raise BadInput(f"reason has 1 to {MAX_REASON} characters")
+    return reason
+
+
+def _by(info: Info, reason: str) -> tuple[Stewards, tuple[str, str]]:
+    return info.context.services.stewards, (info.context.caller.name, checked_reason(reason))
+
+
+async def _done(work: Callable[[], tuple[Done, str]]) -> ProfileChangePayload:
+    try:
+        done, token = await asyncio.to_thread(work)
+    except Declined as e:
+        return ProfileChangePayload(consistency_token="", outcome=ChangeRefused(code=e.code, message=str(e)))
+    outcome = ProfileChanged(profile=Profile.written(done.profile, token), changes=told(done.changes, token))
+    return ProfileChangePayload(consistency_token=token, outcome=outcome)
+
+
+def _keys(identifiers: Sequence[IdentifierInput], field: str, rules: Rules) -> list[Key]:
+    return [_key(one, f"{field}.{number}", rules) for number, one in enumerate(identifiers)]
+
+
+def _pair(a: IdentifierInput, b: IdentifierInput, rules: Rules) -> tuple[Key, Key]:
+    return _key(a, "a", rules), _key(b, "b", rules)
+
+
+def _key(identifier: IdentifierInput, field: str, rules: Rules) -> Key:
+    try:
+        return identify(identifier.namespace, identifier.value, rules).key
+    except InvalidIdentifier as e:
+        raise Declined("INVALID_IDENTIFIER", f"{field}.{e.field}: {e}") from e

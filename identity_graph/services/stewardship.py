@@ -1,0 +1,353 @@
+"""What people decide: merges, splits, cannot-links, and taking any of it back.
+
+An act is one decision in one transaction. Its changes and cannot-links carry the act's id, so taking it back finds all
+of it. Undoing a merge keeps apart what the merge brought together, side by side: the evidence for it stays, is refused
+from then on, and so is whatever arrives again.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from identity_graph.domain.decision import NOTHING_STATED, Change, Claim, ProfileRef, Stated, created_change_id
+from identity_graph.domain.evidence import CannotLink, Key, LinkKind, Refusal, link_id
+from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.rules import Rules
+from identity_graph.services.observe import Cause, Clock, Written, known_profile, new_id, state
+from identity_graph.store.errors import StaleRead
+from identity_graph.store.graph import Graph, Transaction
+
+CANNOT_LINK_SET, CANNOT_LINK_REMOVED = "CANNOT_LINK_SET", "CANNOT_LINK_REMOVED"
+#: Profiles that one merge may join.
+MOST_MERGED = 10
+
+
+class Declined(Exception):
+    """An act that cannot be done; ``code`` is machine-readable, the message is for a person. Nothing was written."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an act did: the profile it was about, as it is now, and every change."""
+
+    profile: ProfileRef
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A profile to which an id leads, and the identifiers in it that are one person's, each with its first sight."""
+
+    id: str
+    version: int
+    size: int
+    keys: dict[Key, int]
+
+
+def read_cannot_links(graph: Graph) -> list[CannotLink]:
+    """Every cannot-link that holds."""
+    return [_cannot_link(*row) for row in graph.stream("verify/cannot_links")]
+
+
+class Stewards:
+    """Acts of people. Each returns what was done and a consistency token, which is empty after a dry run.
+
+    All raise :class:`Declined` and a :class:`StoreError`.
+    """
+
+    def __init__(self, graph: Graph, rules: Rules, clock: Clock) -> None:
+        self._graph, self._rules, self._clock = graph, rules, clock
+
+    def _act(self, actor: str, reason: str, dry_run: bool, work: "Callable[[Act], Done]") -> tuple[Done, str]:
+        def run(tx: Transaction) -> Done:
+            return work(Act(tx, self._rules, self._clock, actor, reason))
+
+        return self._graph.write(run, dry_run=dry_run)
+
+    def merge(
+        self, ids: Sequence[str], expected: int | None, actor: str, reason: str, *, dry_run: bool = False
+    ) -> tuple[Done, str]:
+        """Make these profiles one. ``expected`` is the version of the first."""
+        return self._act(actor, reason, dry_run, lambda act: act.merge(ids, expected))
+
+    def split(
+        self,
+        id: str,
+        keys: Collection[Key],
+        expected: int | None,
+        actor: str,
+        reason: str,
+        *,
+        dry_run: bool = False,
+    ) -> tuple[Done, str]:
+        """Keep these identifiers of a profile apart from its others."""
+        return self._act(actor, reason, dry_run, lambda act: act.split(id, keys, expected))
+
+    def undo(
+        self, change: str, expected: int | None, actor: str, reason: str, *, dry_run: bool = False
+    ) -> tuple[Done, str]:
+        """Take a change back, and keep it so. ``expected`` is the version of the profile that it made or kept."""
+        return self._act(actor, reason, dry_run, lambda act: act.undo(change, expected))
+
+    def set_cannot_link(
+        self, a: Key, b: Key, expected: int | None, actor: str, reason: str, *, dry_run: bool = False
+    ) -> tuple[Done, str]:
+        """These two are never one person. ``expected`` is the version of the first one's profile."""
+        return self._act(actor, reason, dry_run, lambda act: act.set_cannot_link(a, b, expected))
+
+    def remove_cannot_link(
+        self, a: Key, b: Key, expected: int | None, actor: str, reason: str, *, dry_run: bool = False
+    ) -> tuple[Done, str]:
+        """Let these two be one person again, where the evidence says so."""
+        return self._act(actor, reason, dry_run, lambda act: act.remove_cannot_link(a, b, expected))
+
+
+class Act:
+    """One decision of a person, in its transaction."""
+
+    def __init__(self, tx: Transaction, rules: Rules, clock: Clock, actor: str, reason: str) -> None:
+        self.id = new_id()
+        self.tx, self.rules, self.clock = tx, rules, clock
+        self.cause = Cause("STEWARD", actor, reason, self.id)
+
+    def merge(self, ids: Sequence[str], expected: int | None) -> Done:
+        if not 2 <= len(ids) <= MOST_MERGED:
+            raise Declined("INVALID_PROFILES", f"profileIds has 2 to {MOST_MERGED} items, this one has {len(ids)}.")
+        found = self._profiles(ids)
+        _expect(found[0], expected)
+        profiles = list({p.id: p for p in found}.values())
+        if len(profiles) < 2:
+            raise Declined("NOTHING_TO_MERGE", f"These are one profile already: {profiles[0].id}.")
+        first, *others = [self._strongest(p) for p in profiles]
+        written = self.join([(first, other) for other in others])
+        return self._done(written, first)
+
+    def split(self, id: str, keys: Collection[Key], expected: int | None) -> Done:
+        (profile,) = self._profiles([id])
+        _expect(profile, expected)
+        members = {row[2] for row in self._members(profile.id)}
+        strangers = sorted(set(keys) - members)
+        if strangers or not keys:
+            what = f"{' and '.join(strangers)} is none" if strangers else "identifiers is empty; name some"
+            raise Declined("NOT_A_MEMBER", f"{what} of the identifiers of the profile {profile.id}.")
+        rest = members - set(keys)
+        if not rest:
+            raise Declined("NOTHING_TO_SPLIT", "These are all identifiers of the profile; leave at least one.")
+
+        def still_so() -> bool:
+            (now,) = self.tx.one("profile/ended", ids=[profile.id])
+            return now[5] == profile.version
+
+        written = self.keep_apart([CannotLink(new_id(), frozenset(keys), frozenset(rest))], still_so=still_so)
+        return self._done(written, min(rest))
+
+    def set_cannot_link(self, a: Key, b: Key, expected: int | None) -> Done:
+        self._expect_home(a, b, expected)
+        if self._between(a, b):
+            raise Declined("ALREADY_APART", f"{a} and {b} are kept apart already.")
+        written = self.keep_apart([CannotLink(new_id(), frozenset((a,)), frozenset((b,)))])
+        return self._done(written, a)
+
+    def remove_cannot_link(self, a: Key, b: Key, expected: int | None) -> Done:
+        self._expect_home(a, b, expected)
+        found = self._between(a, b)
+        if not found:
+            raise Declined("NO_CANNOT_LINK", f"Nobody said that {a} and {b} are two people.")
+        return self._done(self.lift(found), a)
+
+    def undo(self, change: str, expected: int | None) -> Done:
+        if change.startswith(created_change_id("")):
+            raise Declined("NOT_UNDOABLE", "A profile begins with what was observed; retract the observation instead.")
+        rows = self.tx.one("change/undoing", id=change)
+        if not rows:
+            raise Declined("UNKNOWN_CHANGE", f"There is no change {change}.")
+        kind, act, moved, roles, before = rows[0]
+        if expected is not None:
+            _expect(self._profiles([id for id, role in roles if role in _STAYED] or [roles[0][0]])[0], expected)
+        if act and (said := self.tx.one("cannot_link/of_act", act=act)):
+            return self._take_back(act, said)
+        match kind:
+            case "MERGED" | "MOVED":
+                return self._separate(change, frozenset(moved), frozenset(before) - set(moved))
+            case _:
+                profiles = self._profiles([id for id, _ in roles])
+                if len({p.id for p in profiles}) < 2:
+                    raise Declined("ALREADY_UNDONE", "These profiles are one again already.")
+                return self.merge([p.id for p in profiles], None)
+
+    def _take_back(self, act: str, said: list[list[Any]]) -> Done:
+        """Undo what a person said of cannot-links: lift those that were set, set those that were lifted."""
+        before = self._before(self.tx.one("change/of_act", act=act))
+        were_set = [_cannot_link(id, one, other) for id, made, holds, one, other in said if made and holds]
+        lifted = [CannotLink(new_id(), frozenset(one), frozenset(other)) for _, made, _, one, other in said if not made]
+        if were_set:
+            written = self.lift(were_set, before)
+        elif lifted and not self.tx.one("cannot_link/undoing", of=act):
+            written = self.keep_apart(lifted, undoes=act, before=before)
+        else:
+            raise Declined("ALREADY_UNDONE", "This was taken back before.")
+        self.tx.do("proposal/reopen", act=act)
+        return self._done(written, min((were_set or lifted)[0].one))
+
+    def _separate(self, change: str, one: frozenset[Key], other: frozenset[Key]) -> Done:
+        """Undo what evidence brought together."""
+        homes = {row[0]: row[5] for row in self.tx.one("identifier/find", keys=sorted(one | other))}
+        meet = {homes.get(key) for key in one} & {homes.get(key) for key in other} - {None}
+        if self.tx.one("cannot_link/undoing", of=change):
+            raise Declined("ALREADY_UNDONE", "This was undone before, and is kept so.")
+        if not meet:
+            raise Declined("NOTHING_TO_UNDO", "What this change brought together is apart by now.")
+        apart = [CannotLink(new_id(), one, other)]
+        written = self.keep_apart(apart, undoes=change, before=self._before([change]))
+        return self._done(written, min(key for key in other if homes.get(key) in meet))
+
+    # ------------------------------------------------------------------------------------------ what acts are made of
+
+    def join(self, pairs: Iterable[tuple[Key, Key]], still_so: Callable[[], bool] = lambda: True) -> Written:
+        """Assert links. Declines where one cannot conduct, or would push an observed one aside."""
+        at, actor = self.clock(), self.cause.actor or ""
+        claims = [
+            Claim(link_id(a, b, LinkKind.ASSERTED, ""), a, b, actor, at, at, 1, None, None, LinkKind.ASSERTED)
+            for a, b in map(sorted, pairs)
+        ]
+        written = self._state(Stated(tuple(claims)), still_so)
+        refused = (written.plan.refused.get(claim.id) for claim in claims)
+        aside = (refusal for _, refusal in written.plan.judged)
+        if refusal := next(filter(None, (*refused, *aside)), None):
+            raise Declined(refusal.code, _advice(refusal))
+        known = dict(self.tx.one("link/find", ids=[claim.id for claim in claims]))
+        reason = self.cause.reason
+        again = [[known[c.id], actor, reason] for c in claims if c.id in known]
+        if again:
+            self.tx.do("link/reassert", rows=again, at=written.at)
+        element = written.element
+        new = [[element[c.a], element[c.b], c.id, actor, reason] for c in claims if c.id not in known]
+        if new:
+            self.tx.do("link/assert", rows=new, at=written.at)
+        return written
+
+    def keep_apart(
+        self,
+        cannot_links: Sequence[CannotLink],
+        *,
+        undoes: str | None = None,
+        before: Stated = NOTHING_STATED,
+        still_so: Callable[[], bool] = lambda: True,
+    ) -> Written:
+        """Set cannot-links. ``before`` is whose profiles were whose, where something is undone."""
+        written = self._state(replace(before, apart=tuple(cannot_links)), still_so)
+        rows = [
+            [c.id, [written.element[key] for key in sorted(c.one)], [written.element[key] for key in sorted(c.other)]]
+            for c in cannot_links
+        ]
+        self.tx.do("cannot_link/create", rows=rows, undoes=undoes, **self._said(written))
+        self._tell(written, CANNOT_LINK_SET, cannot_links)
+        return written
+
+    def lift(self, cannot_links: Sequence[CannotLink], before: Stated = NOTHING_STATED) -> Written:
+        """Let sides meet again that were kept apart; ``before`` as above."""
+        ids = [c.id for c in cannot_links]
+        written = self._state(replace(before, lifted=tuple(cannot_links)), lambda: self._hold(ids))
+        self.tx.do("cannot_link/lift", ids=ids, **self._said(written))
+        self._tell(written, CANNOT_LINK_REMOVED, cannot_links)
+        return written
+
+    def _before(self, changes: list[str]) -> Stated:
+        """Whose members were whose before these changes: of profiles that ended in them, and of those that live."""
+        ended: dict[str, frozenset[Key]] = {}
+        former: dict[str, frozenset[Key]] = {}
+        for id, lost, keys in self.tx.one("change/before", ids=changes):
+            if keys:
+                (ended if lost else former)[id] = frozenset(keys)
+        rows = self.tx.one("profile/ended", ids=list(ended)) if ended else []
+        gone = {row[2]: row[1:] for row in rows if row[0] != "ACTIVE"}
+        restored = tuple((known_profile(row), ended[id]) for id, row in gone.items())
+        return Stated(restored=restored, former={id: k for id, k in (former | ended).items() if id not in gone})
+
+    def _hold(self, ids: Sequence[str]) -> bool:
+        return len(self.tx.one("cannot_link/holding", ids=ids)) == len(ids)
+
+    def _state(self, stated: Stated, still_so: Callable[[], bool]) -> Written:
+        written = state(self.tx, stated, self.rules, self.clock, still_so, self.cause)
+        if written is None:
+            raise StaleRead("what this act was about changed")
+        return written
+
+    def _said(self, written: Written) -> dict[str, Any]:
+        return {"at": written.at, "act": self.id, "actor": self.cause.actor, "reason": self.cause.reason}
+
+    def _tell(self, written: Written, kind: str, cannot_links: Sequence[CannotLink]) -> None:
+        """The lineage of the profiles on both sides, as they are afterwards."""
+        parties = sorted({written.home[key] for c in cannot_links for key in c.keys if key in written.home})
+        change = Change(new_id(), kind, None, None, (), tuple((id, "PARTY") for id in parties))
+        written.plan.changes.append(change)
+        roles = [[written.element[id], role] for id, role in change.participants]
+        rows = [[change.id, kind, None, None, [], roles]]
+        self.tx.do("change/create", rows=rows, cause=self.cause.kind, **self._said(written))
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def _profiles(self, ids: Sequence[str]) -> list[_Stored]:
+        found = {row[0]: _Stored(*row[1:4], keys=dict(row[4])) for row in self.tx.one("profile/strongest", ids=ids)}
+        for id in ids:
+            if id not in found:
+                raise Declined("UNKNOWN_PROFILE", f"There is no profile {id}.")
+        return [found[id] for id in ids]
+
+    def _members(self, id: str) -> list[list[Any]]:
+        (row,) = self.tx.one("profile/ended", ids=[id])
+        return self.tx.one("component/members", elements=[row[1]])
+
+    def _strongest(self, profile: _Stored) -> Key:
+        if not profile.keys:
+            raise Declined("SHARED_IDENTIFIER", f"The profile {profile.id} is a shared identifier, and nobody's own.")
+        rule = self.rules.rule
+        return min(profile.keys, key=lambda key: (rule(split_key(key)[0]).priority, profile.keys[key], key))
+
+    def _between(self, a: Key, b: Key) -> list[CannotLink]:
+        return [_cannot_link(*row) for row in self.tx.one("cannot_link/between", one=a, other=b)]
+
+    def _expect_home(self, a: Key, b: Key, expected: int | None) -> None:
+        if a == b:
+            raise Declined("SAME_IDENTIFIER", f"{a} is one identifier; name two.")
+        found = {row[0]: row for row in self.tx.one("identifier/find", keys=[a, b])}
+        for key in (a, b):
+            if key not in found:
+                raise Declined("UNKNOWN_IDENTIFIER", f"{key} was never observed.")
+            if found[key][5] is None:
+                raise Declined("BLOCKED_VALUE", f"{key} is a junk value and identifies nobody.")
+        if expected is not None:
+            _expect(self._profiles([found[a][5]])[0], expected)
+
+    def _done(self, written: Written, key: Key) -> Done:
+        id = written.home[key]
+        outcome = written.plan.profiles.get(id)
+        if outcome is None:
+            (profile,) = self._profiles([id])
+            return Done(ProfileRef(id, profile.size, profile.version), tuple(written.plan.changes))
+        return Done(ProfileRef(id, outcome.size, outcome.version), tuple(written.plan.changes))
+
+
+#: Roles of profiles that are there after the change.
+_STAYED = ("SURVIVOR", "TARGET", "CREATED", "RESTORED")
+
+
+def _expect(profile: _Stored, version: int | None) -> None:
+    if version is not None and profile.version != version:
+        raise Declined(
+            "CONFLICT", f"The profile {profile.id} has version {profile.version} by now, not {version}: look again."
+        )
+
+
+def _cannot_link(id: str, one: Iterable[Key], other: Iterable[Key]) -> CannotLink:
+    return CannotLink(id, frozenset(one), frozenset(other))
+
+
+def _advice(refusal: Refusal) -> str:
+    if refusal.code == "CANNOT_LINK":
+        return f"{refusal.message} Remove that cannot-link first, or undo the change that set it."
+    return refusal.message

@@ -1,0 +1,158 @@
+"""What stewards ask for through the contract's operations, on the real database."""
+
+from typing import Any
+
+import pytest
+from live import Service, an, an_email, seen
+
+WHY = {"reason": "they told us"}
+
+
+def done(service: Service, operation: str, **input: Any) -> dict[str, Any]:
+    payload = payload_of(service, operation, **input)
+    assert payload["outcome"]["__typename"] == "ProfileChanged", payload
+    return payload["outcome"]
+
+
+def refused(service: Service, operation: str, **input: Any) -> tuple[str, str]:
+    payload = payload_of(service, operation, **input)
+    assert (payload["consistencyToken"], payload["outcome"]["__typename"]) == ("", "ChangeRefused")
+    return payload["outcome"]["code"], payload["outcome"]["message"]
+
+
+def payload_of(service: Service, operation: str, **input: Any) -> dict[str, Any]:
+    return service.run(operation, {"input": WHY | input})[operation[0].lower() + operation[1:]]
+
+
+def kinds(outcome: dict[str, Any]) -> list[str]:
+    return sorted(change["kind"] for change in outcome["changes"])
+
+
+def lineage(service: Service, id: str) -> list[dict[str, Any]]:
+    profile = service.run("MergeLineage", {"profileId": id})["profile"]
+    return [edge["node"] for edge in profile["lineage"]["edges"]]
+
+
+def test_a_wrong_merge_is_undone_for_good_and_the_undo_can_be_undone(service: Service) -> None:
+    ada, bob, tablet = an("crm_id"), an_email(), an("device_id")
+    (first,), (second,) = service.submit(seen(ada)), service.submit(seen(bob, tablet, traits={"name": "Bob"}))
+    (merged,) = service.submit(seen(ada, tablet, source="shop"))
+    ((merge),) = merged["changes"]
+    a, b = first["profile"]["id"], second["profile"]["id"]
+    assert (merge["kind"], service.profile_of(bob)) == ("MERGED", a)
+
+    foretold = payload_of(service, "UndoChange", changeId=merge["id"], dryRun=True)
+    assert (foretold["consistencyToken"], service.profile_of(bob)) == ("", a)
+    undone = done(service, "UndoChange", changeId=merge["id"])
+    assert kinds(undone) == kinds(foretold["outcome"]) == ["CANNOT_LINK_SET", "SPLIT"]
+    assert (undone["profile"]["id"], undone["profile"]["size"]) == (a, 1)
+    (split,) = [change for change in undone["changes"] if change["kind"] == "SPLIT"]
+    assert {(p["profileId"], p["role"]) for p in split["participants"]} == {(a, "SOURCE"), (b, "RESTORED")}
+    assert [service.profile_of(one) for one in (ada, bob, tablet)] == [a, b, b]
+    assert service.run("ProfileById", {"id": b})["profile"]["redirectedFrom"] is None
+    assert lineage(service, b)[0]["cause"] == {"__typename": "StewardCause", "actor": "local", "reason": WHY["reason"]}
+
+    # The same evidence again is kept, held back, and it is said why.
+    (again,) = service.submit(seen(ada, tablet, source="shop"))
+    assert [link["code"] for link in again["refusedLinks"]] == ["CANNOT_LINK"]
+    assert (again["changes"], service.profile_of(bob)) == ([], b)
+    why = service.run("ExplainConnection", {"from": ada, "to": bob})["explainConnection"]
+    assert (why["connected"], {one["code"] for one in why["refused"]}) == (False, {"CANNOT_LINK"})
+    query = """query($from: IdentifierInput!, $to: IdentifierInput!) {
+        explainConnection(from: $from, to: $to) { refused { cannotLink { actor reason } } } }"""
+    told = service.post(query, {"from": ada, "to": bob}).json()["data"]["explainConnection"]["refused"]
+    assert {"actor": "local", "reason": WHY["reason"]} in [one["cannotLink"] for one in told]
+
+    assert refused(service, "UndoChange", changeId=merge["id"])[0] == "ALREADY_UNDONE"
+    redone = done(service, "UndoChange", changeId=split["id"])
+    assert kinds(redone) == ["CANNOT_LINK_REMOVED", "MERGED"]
+    assert [service.profile_of(one) for one in (ada, bob, tablet)] == [a, a, a]
+    assert refused(service, "UndoChange", changeId=split["id"])[0] == "ALREADY_UNDONE"
+
+
+def test_a_sold_phone_is_split_off(service: Service) -> None:
+    user, phone, email = an("user_id"), an("device_id"), an_email()
+    (told,) = service.submit(seen(user, phone, email))
+    id, version = told["profile"]["id"], told["profile"]["version"]
+    code, message = refused(service, "SplitProfile", profileId=id, identifiers=[phone], expectedVersion=version + 1)
+    assert code == "CONFLICT"
+    assert str(version) in message
+    split = done(service, "SplitProfile", profileId=id, identifiers=[phone], expectedVersion=version)
+    assert (split["profile"]["id"], split["profile"]["size"], kinds(split)) == (id, 2, ["CANNOT_LINK_SET", "SPLIT"])
+    assert service.profile_of(phone) != id
+    (new,) = service.submit(seen(an("user_id"), phone))
+    assert new["profile"]["id"] not in (id, None)
+    assert refused(service, "SplitProfile", profileId=id, identifiers=[phone])[0] == "NOT_A_MEMBER"
+    assert refused(service, "SplitProfile", profileId=id, identifiers=[user, email])[0] == "NOTHING_TO_SPLIT"
+    assert refused(service, "SplitProfile", profileId=id, identifiers=[an("email", "x")])[0] == "INVALID_IDENTIFIER"
+    assert refused(service, "SplitProfile", profileId="nobody", identifiers=[phone])[0] == "UNKNOWN_PROFILE"
+
+
+def test_two_profiles_are_merged_by_a_persons_word(service: Service) -> None:
+    one, other, third = an_email(), an_email(), an("phone", "+31 6 2345 6789")
+    ids = [service.submit(seen(key))[0]["profile"]["id"] for key in (one, other, third)]
+    merged = done(service, "MergeProfiles", profileIds=ids)
+    assert (merged["profile"]["id"], merged["profile"]["size"], kinds(merged)) == (ids[0], 3, ["MERGED", "MERGED"])
+    (link, *_) = service.run("ExplainConnection", {"from": one, "to": other})["explainConnection"]["path"]
+    assert (link["kind"], link["source"]) == ("ASSERTED", "local")
+    assert refused(service, "MergeProfiles", profileIds=ids)[0] == "NOTHING_TO_MERGE"
+    (change,) = [c for c in merged["changes"] if {"profileId": ids[2], "role": "MERGED"} in c["participants"]]
+    undone = done(service, "UndoChange", changeId=change["id"])
+    assert [service.profile_of(key) for key in (one, other, third)] == [ids[0], ids[0], ids[2]]
+    assert kinds(undone) == ["CANNOT_LINK_SET", "SPLIT"]
+    code, message = refused(service, "MergeProfiles", profileIds=[ids[0], ids[2]])
+    assert code == "CANNOT_LINK"
+    assert "undo" in message
+
+
+def test_a_unique_namespace_stands_in_the_way_of_a_merge(service: Service) -> None:
+    one, other = an("user_id"), an("user_id")
+    ids = [service.submit(seen(key))[0]["profile"]["id"] for key in (one, other)]
+    assert refused(service, "MergeProfiles", profileIds=ids)[0] == "UNIQUE_NAMESPACE"
+
+
+def test_father_and_son_are_kept_apart_and_let_meet_again(service: Service) -> None:
+    father, son, home = an("crm_id"), an("loyalty_id"), an_email()
+    service.submit(seen(father, home), seen(son, home, observedAt="2026-02-01T10:00:00Z"))
+    id = service.profile_of(father)
+    assert service.profile_of(son) == id
+    apart = done(service, "SetCannotLink", a=father, b=son)
+    assert kinds(apart) == ["CANNOT_LINK_SET", "SPLIT"]
+    assert (service.profile_of(father), service.profile_of(home)) == (id, id)
+    assert service.profile_of(son) != id
+    assert refused(service, "SetCannotLink", a=son, b=father)[0] == "ALREADY_APART"
+    met = done(service, "RemoveCannotLink", a=son, b=father)
+    assert (kinds(met), service.profile_of(son)) == (["CANNOT_LINK_REMOVED", "MERGED"], id)
+    assert refused(service, "RemoveCannotLink", a=son, b=father)[0] == "NO_CANNOT_LINK"
+
+
+@pytest.mark.parametrize(
+    ("operation", "input", "code"),
+    [
+        ("UndoChange", {"changeId": "nothing"}, "UNKNOWN_CHANGE"),
+        ("MergeProfiles", {"profileIds": ["nobody", "no one"]}, "UNKNOWN_PROFILE"),
+        ("MergeProfiles", {"profileIds": ["nobody"]}, "INVALID_PROFILES"),
+        ("SetCannotLink", {"a": an("crm_id", "42"), "b": an("crm_id", "42")}, "SAME_IDENTIFIER"),
+        ("SetCannotLink", {"a": an("crm_id"), "b": an("crm_id")}, "UNKNOWN_IDENTIFIER"),
+        ("SetCannotLink", {"a": an("no space!"), "b": an("crm_id")}, "INVALID_IDENTIFIER"),
+        ("RemoveCannotLink", {"a": an("email", "x"), "b": an("crm_id")}, "INVALID_IDENTIFIER"),
+    ],
+)
+def test_what_cannot_be_done_is_a_value(service: Service, operation: str, input: dict[str, Any], code: str) -> None:
+    found, message = refused(service, operation, **input)
+    assert (found, bool(message)) == (code, True)
+
+
+def test_a_creation_is_not_undone_but_retracted(service: Service) -> None:
+    (told,) = service.submit(seen(an_email()))
+    code, message = refused(service, "UndoChange", changeId=told["changes"][0]["id"])
+    assert code == "NOT_UNDOABLE"
+    assert "retract" in message
+
+
+def test_every_act_needs_a_reason(service: Service) -> None:
+    answer = service.post(
+        "mutation($i: UndoChangeInput!) { undoChange(input: $i) { consistencyToken } }",
+        {"i": {"changeId": "x", "reason": "  "}},
+    ).json()
+    assert "reason" in answer["errors"][0]["message"]
