@@ -12,7 +12,7 @@ import orjson
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench import ingest, memory, resolve, submit, verify
+from bench import ingest, journey, memory, resolve, submit, verify
 from bench.harness import Figure, table, write_results
 from bench.product import BenchFailed
 from bench.run import FULL, Run, Sizes, sizes
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Run], list[Figure]]]] = {
     "verify": ("The graph against its evidence: `identity-graph verify`", verify.measure),
     "submit": ("SubmitLinks by GraphQL", submit.measure),
     "resolve": ("Look-ups", resolve.measure),
+    "journey": ("Events and journeys", journey.measure),
     "memory": ("The service's memory beside the database", memory.measure),
 }
 

@@ -177,11 +177,11 @@ def serving(data_dir: Path) -> Generator[Service]:
 # ------------------------------------------------------------------------------------------------ requests
 
 
-def _operation(name: str) -> str:
+def operation(name: str) -> str:
     return (contracts("graphql") / "operations" / f"{name}.graphql").read_text(encoding="utf-8")
 
 
-SUBMIT_LINKS, RESOLVE = _operation("SubmitLinks"), _operation("Resolve")
+SUBMIT_LINKS, RESOLVE = operation("SubmitLinks"), operation("Resolve")
 
 
 def submit_links(lines: Iterable[bytes]) -> bytes:

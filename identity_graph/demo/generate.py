@@ -153,7 +153,10 @@ def till_receipts(world: World, seed: int) -> list[Row]:
     return [{"receipt_id": f"R{100_000 + n}"} | row for n, row in enumerate(rows)]
 
 
-def _observation(source: str, at: datetime, *identifiers: Pair, record: str | None = None, **traits: object) -> Event:
+def _observation(
+    source: str, at: datetime, did: str, *identifiers: Pair, record: str | None = None, **traits: object
+) -> Event:
+    """An observation of what somebody did, which is also the type of its event."""
     event: Event = {
         "id": "",
         "source": source,
@@ -162,7 +165,21 @@ def _observation(source: str, at: datetime, *identifiers: Pair, record: str | No
     }
     if record is not None:
         event["recordId"] = record
-    return event | {"traits": traits} if traits else event
+    if traits:
+        event["traits"] = traits
+    return event | {"event": _event(did, at)}
+
+
+def _event(did: str, at: datetime) -> Event:
+    """What was done, with the page that was looked at or what was bought, and for how much."""
+    sku, price = GOODS[int(at.timestamp()) // 60 % len(GOODS)]
+    match did:
+        case "page":
+            return {"type": did, "properties": {"path": f"/{sku}"}}
+        case "purchase":
+            return {"type": did, "properties": {"sku": sku, "value": price / 100}}
+        case _:
+            return {"type": did}
 
 
 def web_events(world: World, seed: int) -> list[Event]:
@@ -175,17 +192,19 @@ def web_events(world: World, seed: int) -> list[Event]:
         for cookie in person.cookies:
             first = rng.uniform(0, DAYS - 30)
             for _ in range(rng.choice((1, 1, 2))):
-                events.append(_observation("web", moment(rng, first, first + 20), ("cookie_id", cookie)))
+                events.append(_observation("web", moment(rng, first, first + 20), "page", ("cookie_id", cookie)))
             named = moment(rng, first + 20, first + 29)
             if person.user_id and (person is world.star or chance(rng, 0.75)):
-                events.append(_observation("web", named, ("cookie_id", cookie), ("user_id", person.user_id)))
+                events.append(_observation("web", named, "login", ("cookie_id", cookie), ("user_id", person.user_id)))
             elif person.user_id is None and chance(rng, 0.4):
                 mail = ("email", written_email(rng, person.email))
-                events.append(_observation("web", named, ("cookie_id", cookie), mail, newsletter=True))
+                events.append(
+                    _observation("web", named, "newsletter.click", ("cookie_id", cookie), mail, newsletter=True)
+                )
             if chance(rng, 0.015):
                 junk = ("cookie_id", rng.choice(JUNK["cookie_id"]))
                 who = ("user_id", person.user_id) if person.user_id else ("cookie_id", cookie)
-                events.append(_observation("web", named, junk, who))
+                events.append(_observation("web", named, "page", junk, who))
     return _as_sent(rng, "web", events)
 
 
@@ -196,7 +215,7 @@ def _sign_up(rng: Random, person: Person, user_id: str) -> Event:
         facts |= {"dob": person.dob.isoformat(), "postcode": person.home.postcode}
     facts["plan"] = rng.choices(("free", "pro", "team"), weights=(80, 16, 4))[0]
     email = ("email", written_email(rng, person.web_email))
-    return _observation("web", moment(rng, 0, 40), ("user_id", user_id), email, record=user_id, **facts)
+    return _observation("web", moment(rng, 0, 40), "signup", ("user_id", user_id), email, record=user_id, **facts)
 
 
 def app_events(world: World, seed: int) -> tuple[list[Event], Event]:
@@ -210,9 +229,15 @@ def app_events(world: World, seed: int) -> tuple[list[Event], Event]:
     for device in star.devices:
         mail = ("email", star.email)
         events.append(
-            _observation("app", moment(rng, 30, 90), ("device_id", device.id), device.ad, device_model=device.model)
+            _observation(
+                "app", moment(rng, 30, 90), "app.open", ("device_id", device.id), device.ad, device_model=device.model
+            )
         )
-        events.append(_observation("app", moment(rng, 90, 170), ("device_id", device.id), mail))
+        events.append(_observation("app", moment(rng, 90, 170), "login", ("device_id", device.id), mail))
+    for day, device in enumerate(star.devices, DAYS - 5):
+        for did, hour in (("page", 9), ("purchase", 10)):
+            at = START + timedelta(days=day, hours=hour, minutes=day)
+            events.append(_observation("app", at, did, ("device_id", device.id)))
     for person in world.people[1:]:
         events += _app_use(rng, person)
     for person in world.siblings:
@@ -227,7 +252,7 @@ def app_events(world: World, seed: int) -> tuple[list[Event], Event]:
 
 
 def _log_in(at: datetime, device: str, person: Person) -> Event:
-    return _observation("app", at, ("device_id", device), ("user_id", str(person.user_id)))
+    return _observation("app", at, "login", ("device_id", device), ("user_id", str(person.user_id)))
 
 
 def _app_use(rng: Random, person: Person) -> Iterator[Event]:
@@ -235,7 +260,7 @@ def _app_use(rng: Random, person: Person) -> Iterator[Event]:
         first = rng.uniform(0, DAYS - 40)
         ad = ("idfa", JUNK["advertising_id"][0]) if device.ad[0] == "idfa" and chance(rng, 0.08) else device.ad
         yield _observation(
-            "app", moment(rng, first, first + 10), ("device_id", device.id), ad, device_model=device.model
+            "app", moment(rng, first, first + 10), "app.open", ("device_id", device.id), ad, device_model=device.model
         )
         if person.user_id and chance(rng, 0.8):
             yield _log_in(moment(rng, first + 10, first + 39), device.id, person)
@@ -245,10 +270,10 @@ def _app_use(rng: Random, person: Person) -> Iterator[Event]:
     if person.home.tablet and chance(rng, 0.6):
         yield _log_in(moment(rng, 60, 170), person.home.tablet, person)
     if person.loyalty_id and chance(rng, 0.5):
-        yield _observation("app", moment(rng, 30), account, ("loyalty_id", person.loyalty_id))
+        yield _observation("app", moment(rng, 30), "loyalty.scan", account, ("loyalty_id", person.loyalty_id))
     if person.devices and chance(rng, 0.3):
         phone = ("phone", written_phone(rng, person.home.country, person.mobile))
-        yield _observation("app", moment(rng, 30), account, phone)
+        yield _observation("app", moment(rng, 30), "phone.verified", account, phone)
 
 
 def _as_sent(rng: Random, source: str, events: list[Event]) -> list[Event]:

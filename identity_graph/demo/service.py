@@ -141,6 +141,10 @@ class Client:
         """The other devices of the person behind one, the last seen first."""
         return self.ask("CrossDevice", device=device._asdict())["crossDevice"]["devices"]
 
+    def journey(self, profile: str, first: int) -> Json:
+        """The newest events of a profile, and what all of them add up to."""
+        return self.ask("Journey", profileId=profile, first=first)["profile"]
+
     def submit(self, observation: Json) -> Json:
         """The result of one observation. Raises :class:`CannotServe` where it is not taken."""
         (result,) = self.ask("SubmitLinks", input={"observations": [observation]})["submitLinks"]["results"]

@@ -298,6 +298,21 @@ def devices(found: Sequence[Json]) -> RenderableType:
     return more(lines, len(found) - MOST)
 
 
+def journey(found: Json) -> Iterable[RenderableType]:
+    """Events with the device or else the identifier of each, and what all of a person's events add up to."""
+    lines = table(brief("when"), brief("what"), cut("which", 24), cut("on", 36), cut("by", 10))
+    for edge in found["journey"]["edges"]:
+        event = edge["node"]
+        which = ", ".join(str(value) for value in event["properties"].values())
+        on = Key(**(event["device"] or event["identifier"]))
+        when = event["at"][:16].replace("T", " ")
+        lines.add_row(when, escape(event["type"]), escape(which), key(str(on)), escape(event["source"]))
+    yield lines
+    sums = found["aggregates"]
+    counts = ", ".join(f"{one['count']} × {escape(one['type'])}" for one in sums["events"])
+    yield f"[dim]In all {counts}; bought for {sums['lifetimeValue']:.2f}; mostly seen by {sums['favouriteChannel']}.[/]"
+
+
 # ---------------------------------------------------------------------------------------------- matching
 
 

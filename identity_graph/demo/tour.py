@@ -139,6 +139,8 @@ def _devices(tour: Tour, phone: Key) -> None:
     owner = tour.client.person(phone)
     tour.out.print(f"[bold]{phone}[/] is {called(owner)}'s. Answered in {tour.client.seconds * 1000:.0f} ms.")
     tour.out.print(showing.devices(found))
+    tour.out.print(f"\nWhat {called(owner)} did on them, newest first: one journey, whichever device it was on.")
+    tour.out.print(*showing.journey(tour.client.journey(owner["id"], showing.MOST)), sep="\n")
 
 
 def _no_shared_identifier(tour: Tour, story: Json, models: Path) -> None:

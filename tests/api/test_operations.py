@@ -9,7 +9,7 @@ from identity_graph.api.schema import core_schema, sdl
 SERVED = {
     *("SubmitLinks", "Resolve", "Customer360", "ProfileById", "CrossDevice", "MergeLineage"),
     *("MergeProfiles", "SplitProfile", "UndoChange", "SetCannotLink", "RemoveCannotLink"),
-    *("Proposals", "DecideProposal", "ExplainConnection", "ScoreRecords", "MatchModel"),
+    *("Proposals", "DecideProposal", "ExplainConnection", "ScoreRecords", "MatchModel", "Journey"),
 }
 
 
