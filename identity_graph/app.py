@@ -36,6 +36,7 @@ from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
 from identity_graph.services.search import Search
+from identity_graph.services.segments import Segments
 from identity_graph.services.stewardship import Stewards
 from identity_graph.services.submit import Submitter, now
 from identity_graph.store.errors import StoreError
@@ -78,7 +79,9 @@ def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generato
     with (
         ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers,
         closing(Submitter(graph, rules, matching)) as writer,
+        closing(Segments(graph, rules, now)) as segments,
     ):
+        segments.start()
         lookup = Lookup(graph, rules, readers)
         profiles = Profiles(graph, rules, lookup, readers)
         journeys = Journeys(graph, rules, readers)
@@ -86,7 +89,18 @@ def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generato
         scoring, search = Scoring(matching), Search(graph, rules)
         stewards = Stewards(graph, rules, now)
         yield Services(
-            graph, rules, writer, lookup, profiles, journeys, proposals, connections, scoring, search, stewards
+            graph,
+            rules,
+            writer,
+            lookup,
+            profiles,
+            journeys,
+            proposals,
+            connections,
+            scoring,
+            search,
+            stewards,
+            segments,
         )
 
 
@@ -103,6 +117,7 @@ async def warm_up(services: Services) -> None:
         lambda id, fresh: profiles.members(id, 1, "", fresh),
         lambda id, fresh: profiles.records(id, 1, None, fresh),
         profiles.golden_record,
+        profiles.segments,
         lambda id, fresh: profiles.lineage(id, 1, None, fresh),
         profiles.change,
         lambda id, fresh: profiles.change(created_change_id(id), fresh),

@@ -34,6 +34,8 @@ LATE = {
     "verify": Late("identity_graph.cli_ingest:verify", "Compare the profiles with their evidence, all of them."),
     "match": Late("identity_graph.cli_models:match_app", "Find records of the same person by what they say."),
     "events": Late("identity_graph.cli_events:events_app", "Look after the events of people."),
+    "segment": Late("identity_graph.cli_segments:segment_app", "Groups of people by rules, kept as the data changes."),
+    "export": Late("identity_graph.cli_segments:export_app", "Write profiles to Parquet, CSV or JSON Lines."),
     "rules": Late("identity_graph.cli_rules:rules_app", "Work with rules files."),
     "neo4j": Late("identity_graph.cli_neo4j:neo4j_app", "Look after the embedded database."),
     "doctor": Late("identity_graph.cli_neo4j:doctor", "See what is installed, reachable and writable, with advice."),
@@ -224,8 +226,10 @@ def new(
 EXPECTED = {
     "identity_graph.app": "CannotServe",
     "identity_graph.domain.matches": "UnusableModel",
+    "identity_graph.domain.segments": "InvalidRule",
     "identity_graph.neo4j_runtime": "RuntimeFailure",
     "identity_graph.services.active_rules": "OtherRules",
+    "identity_graph.services.export": "NothingToExport",
     "identity_graph.services.rules_file": "RulesFileError",
     "identity_graph.store.errors": "StoreError",
 }

@@ -13,6 +13,7 @@ from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
 from identity_graph.services.search import Search
+from identity_graph.services.segments import Segments
 from identity_graph.services.stewardship import Stewards
 from identity_graph.services.submit import Submitter
 from identity_graph.store.graph import Graph
@@ -33,6 +34,7 @@ class Services:
     scoring: Scoring
     search: Search
     stewards: Stewards
+    segments: Segments
 
 
 @dataclass(frozen=True, slots=True)

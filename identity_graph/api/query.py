@@ -7,6 +7,7 @@ from identity_graph.api.inputs import IdentifierInput
 from identity_graph.api.keys import Scope
 from identity_graph.api.matching import MatchQuery
 from identity_graph.api.scalars import moment
+from identity_graph.api.segments import SegmentQuery
 from identity_graph.api.types import (
     AsOf,
     Change,
@@ -28,7 +29,7 @@ from identity_graph.services.lookup import MAX_IDENTIFIERS, Found, Status
 
 
 @strawberry.type
-class Query(MatchQuery):
+class Query(MatchQuery, SegmentQuery):
     @strawberry.field(
         description="Whose are these identifiers, 1,000 at most? Answered in their order, each with its status."
     )

@@ -236,8 +236,9 @@ class GoldenTrait:
 
 
 @strawberry.type(description="A segment that the profile is a member of.")
-class Segment:
+class ProfileSegment:
     name: str
+    entered_at: DateTime
 
 
 @strawberry.type(description="How one comparison of two records came out, and what that weighs.")
@@ -597,9 +598,10 @@ class Profile(Node):
             since = max(0, (now() if fresh.as_of is None else fresh.as_of) - within_days * DAY)
         return Aggregates.of(await info.context.services.journeys.aggregates(self.id, since, fresh))
 
-    @strawberry.field
-    def segments(self) -> list[Segment]:
-        return []
+    @strawberry.field(description="The segments whose rules it satisfies, by name.")
+    async def segments(self, info: Info) -> list[ProfileSegment]:
+        found = await info.context.services.profiles.segments(self.id, self._fresh(info))
+        return [ProfileSegment(name=name, entered_at=moment(entered)) for name, entered in found]
 
 
 @strawberry.type(description="A profile that was found, and by what: an identifier, or its name or e-mail address.")

@@ -23,6 +23,9 @@ MAX_TEXT = 2_000
 #: The same bound for a whole list, with what each value needs beside its text, and the most values.
 MAX_LIST, MAX_VALUES = 7_000, 100
 
+#: Characters of an example.
+MAX_SHAPE = 40
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?")
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -75,6 +78,11 @@ def microseconds(text: str) -> int | None:
         return None
 
 
+def as_date(at: int) -> str:
+    """The inverse of :func:`microseconds`, with a time in UTC."""
+    return (_EPOCH + timedelta(microseconds=at)).isoformat().replace("+00:00", "Z")
+
+
 def properties(golden: Mapping[str, Any]) -> dict[str, Plain | int]:
     """The properties of a profile for the values of its golden record.
 
@@ -94,6 +102,28 @@ def properties(golden: Mapping[str, Any]) -> dict[str, Plain | int]:
             if TRAIT + path not in found:
                 _put(found, path, leaf)
     return found
+
+
+def typed(values: Mapping[str, Any]) -> Iterator[tuple[str, TraitType, Any]]:
+    """The searchable parts of traits: path, type and value, objects taken apart as for :func:`properties`."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            for path, leaf in _leaves(name, cast("Mapping[str, Any]", value), DEPTH - 1):
+                yield path, type_of(leaf), leaf
+        elif not says_nothing(value):
+            yield name, type_of(value), value
+
+
+def masked(value: Any) -> str:
+    """The shape of a value, without what it says: ``Ada-42`` becomes ``Xxx-99``."""
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return "".join(_shape(character) for character in text[:MAX_SHAPE])
+
+
+def _shape(character: str) -> str:
+    if character.isalpha():
+        return "x" if character.islower() else "X"
+    return "9" if character.isnumeric() else character
 
 
 def _put(found: dict[str, Plain | int], name: str, value: Any) -> None:

@@ -24,6 +24,7 @@ from identity_graph.domain.evidence import Key, Link
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import Plain
+from identity_graph.services.catalogue import NOTHING_KNOWN, TRAITS, Catalogue, entry_rows, new_entries
 from identity_graph.services.compact import Compact, Ints
 from identity_graph.services.golden import golden_properties
 from identity_graph.services.ingest_batches import Batch
@@ -37,6 +38,8 @@ Table = Any
 
 #: What separates the values of a list in Neo4j's import. No identifier, source or id holds a control character.
 SEPARATOR = "\x1f"
+#: The properties of an entry of the catalogue of traits.
+TRAIT_FIELDS: Sequence[str] = ("key", "source", "name", "type", "example")
 #: What separates the names of a text that stands for a list.
 TAB = "\t"
 
@@ -184,6 +187,12 @@ class Load:
         self.size = np.bincount(home[home >= 0], minlength=many)
         self.created_by = _first(home[self.seen[housed]], self.seer[housed], many)
         profiles = self._profiles(at)
+        records = self.gathering.records.values()
+        entries = new_entries(NOTHING_KNOWN, ((source, orjson.loads(text)) for _, _, source, _, text, _ in records))
+        self.catalogue = Catalogue.of(entries)
+        if entries:
+            named = (dict(zip(TRAIT_FIELDS, row, strict=True)) for row in entry_rows(entries))
+            others = {**others, "Trait": list(named), "Revision": [{"key": TRAITS, "revision": new_id()}]}
         tables = [
             ("Identifier", self._identifiers(device=False)),
             ("Identifier:Device", self._identifiers(device=True)),
@@ -279,7 +288,7 @@ class Load:
         said: dict[int, list[tuple[str, int, str, str]]] = defaultdict(list)
         for key, (at, _, source, _, text, anchor) in self.gathering.records.items():
             said[int(self.parts.home[anchor])].append((source, at, text, key))
-        rest = {profile: golden_properties(rows, self.rules) for profile, rows in said.items()}
+        rest = {profile: golden_properties(rows, self.rules, self.catalogue) for profile, rows in said.items()}
         groups = [_Golden({profile: {} for profile in range(self.parts.many) if profile not in rest}, {})]
         while rest:
             group = _Golden({}, {})

@@ -8,17 +8,21 @@ import orjson
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.survivorship import Traits, golden_values
 from identity_graph.domain.traits import properties
+from identity_graph.services.catalogue import NOTHING_KNOWN, Catalogue
 from identity_graph.store.graph import Transaction
 
 
-def refresh_golden(tx: Transaction, profiles: Iterable[str], rules: Rules) -> None:
-    """Let profiles show what their records say now. ``profiles`` are elements, which the transaction holds."""
+def refresh_golden(tx: Transaction, profiles: Iterable[str], rules: Rules, catalogue: Catalogue) -> dict[str, set[str]]:
+    """Let profiles show what their records say now; the names of the properties that changed.
+
+    Profiles are named by their elements, and the transaction holds them.
+    """
     elements = sorted(profiles)
     if not elements:
-        return
+        return {}
     rows: list[list[Any]] = []
     for element, shown, records in tx.one("golden/read", elements=elements):
-        wanted: dict[str, Any] = golden_properties(records, rules)
+        wanted = golden_properties(records, rules, catalogue)
         stale = dict(shown)
         change = {name: value for name, value in wanted.items() if stale.get(name) != value}
         change |= {name: None for name in stale if name not in wanted}
@@ -26,9 +30,18 @@ def refresh_golden(tx: Transaction, profiles: Iterable[str], rules: Rules) -> No
             rows.append([element, change])
     if rows:
         tx.do("golden/write", rows=rows)
+    return {element: set(change) for element, change in rows}
 
 
-def golden_properties(records: Iterable[Sequence[Any]], rules: Rules) -> dict[str, Any]:
-    """The properties that records amount to; each is its source, moment, traits as JSON text, and key."""
+def golden_properties(
+    records: Iterable[Sequence[Any]], rules: Rules, catalogue: Catalogue = NOTHING_KNOWN
+) -> dict[str, Any]:
+    """The properties that records amount to; each is its source, moment, traits as JSON text, and key.
+
+    Where a source has more names of traits than the catalogue takes, only those in it are shown.
+    """
     said = [Traits(source, at, orjson.loads(text), key) for source, at, text, key in records]
-    return dict(properties(golden_values(said, rules.traits)))
+    found = properties(golden_values(said, rules.traits))
+    if catalogue.full:
+        return {name: value for name, value in found.items() if name.partition(":")[2] in catalogue.types}
+    return dict(found)

@@ -49,7 +49,7 @@ from identity_graph.domain.evidence import CannotLink, Key, Link, LinkKind, Obse
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import DisjointSets
 from identity_graph.domain.rules import Rules
-from identity_graph.services.golden import refresh_golden
+from identity_graph.services.live import keep_current
 from identity_graph.store.errors import Conflict, Refused, StaleRead
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
@@ -357,7 +357,7 @@ class _Taking:
         self._write_profiles(plan)
         self._write_verdicts(plan)
         self._write_moves(plan)
-        refresh_golden(self.tx, self._moved(plan), self.rules)
+        keep_current(self.tx, plan, self.element, self.rules, self.at)
         into = dict(plan.absorb)
         home = {key: profile for key, known in picture.identifiers.items() if (profile := known.profile)}
         home = {key: into.get(profile, profile) for key, profile in home.items()} | dict(plan.move)
@@ -411,9 +411,29 @@ class _Taking:
         self._write_identifiers(seen, plan)
         self._write_links(seen, plan)
         self._write_moves(plan)
-        holders = self._write_records(batch, plan)
-        refresh_golden(self.tx, self._moved(plan) | holders, self.rules)
+        records = self._write_records(batch)
         self._write_observations(batch, answers)
+        self._keep_current(batch, seen, plan, records)
+
+    def _keep_current(self, batch: list[Observation], seen: Survey, plan: Plan, records: Sequence[Observation]) -> None:
+        homes = {key: self.element[id] for key, id in plan.home.items()}
+        shared = {
+            key: self.element[known.profile]
+            for key in seen.sightings.keys() - homes.keys()
+            if (known := self.picture.identifiers.get(key)) and known.profile
+        }
+        homes |= shared
+        keep_current(
+            self.tx,
+            plan,
+            self.element,
+            self.rules,
+            self.at,
+            records=records,
+            holders={homes[o.anchor.key] for o in records if o.anchor},
+            happened=[(homes[o.anchor.key], o.event.type) for o in batch if o.event and o.anchor],
+            shared=set(shared.values()),
+        )
 
     def _write_profiles(self, plan: Plan) -> None:
         new = [p for p in plan.profiles.values() if p.new]
@@ -508,15 +528,8 @@ class _Taking:
                 "change/create", rows=changes, at=self.at, cause=by.kind, act=by.act, actor=by.actor, reason=by.reason
             )
 
-    def _moved(self, plan: Plan) -> set[str]:
-        """The profiles that gave or took members."""
-        ids = {id for pair in plan.absorb for id in pair} | {loser for loser, _, _ in plan.entomb}
-        if plan.move:
-            ids |= {id for id, profile in plan.profiles.items() if profile.changed} | {id for _, id in plan.move}
-        return {self.element[id] for id in ids}
-
-    def _write_records(self, batch: list[Observation], plan: Plan) -> set[str]:
-        """Write records; the profiles that hold them, which the transaction holds then."""
+    def _write_records(self, batch: list[Observation]) -> list[Observation]:
+        """Write records; the observations that they are from."""
         newest: dict[str, tuple[tuple[int, str], Observation]] = {}
         for o in batch:
             if o.traits is not None and o.record_key:
@@ -541,13 +554,7 @@ class _Taking:
             if self.prepare:
                 model, prepared = self.prepare({key: o for key, (_, o) in newest.items() if o.anchor})
                 self.tx.do("record/prepare", rows=prepared, model=model, unmatched=UNMATCHED)
-        anchors = {o.anchor.key for _, o in newest.values() if o.anchor}
-        known = self.picture.identifiers
-        # A shared identifier joins nobody, so its profile was not locked for the sake of its links.
-        shared = sorted(self.element[id] for key in anchors - plan.home.keys() if (id := known[key].profile))
-        if shared:
-            self.tx.one("profile/lock", elements=shared)
-        return {self.element[plan.home[key]] for key in anchors & plan.home.keys()}.union(shared)
+        return [o for _, o in newest.values() if o.anchor]
 
     def _write_observations(self, batch: list[Observation], answers: list[Accepted]) -> None:
         """What was observed and what came of it; an observation that tells of an event is also that event."""

@@ -155,6 +155,7 @@ class Profiles:
         )
         self._changes: Coalesced[str, ChangeRow] = Coalesced(executor, self._load_changes)
         self._links: Coalesced[str, LinkRow] = Coalesced(executor, self._load_links)
+        self._segments: Coalesced[str, list[tuple[str, int]]] = Coalesced(executor, self._load_segments)
         self._devices: Coalesced[str, _Devices] = Coalesced(executor, self._load_devices, most=MAX_PROFILES)
 
     async def state(self, id: str, fresh: Freshness = NOW) -> ProfileState | None:
@@ -176,6 +177,10 @@ class Profiles:
 
     async def golden_record(self, id: str, fresh: Freshness = NOW) -> list[GoldenTrait]:
         return golden_record(await self._traits.one(fresh, id) or (), self._rules.traits)
+
+    async def segments(self, id: str, fresh: Freshness = NOW) -> list[tuple[str, int]]:
+        """The segments that a profile is in, by name, each with the moment since when."""
+        return await self._segments.one(fresh, id) or []
 
     async def lineage(self, id: str, first: int, after: tuple[int, str] | None = None, fresh: Freshness = NOW) -> Page:
         """A page of changes as (time, id, kind), newest first: all that happened to the profile and to those merged
@@ -248,6 +253,13 @@ class Profiles:
         else:
             ((rows,),) = self._graph.read("record/traits_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
         return {id: [Traits(row[0], row[1], orjson.loads(row[2]), row[3]) for row in items] for id, items in rows}
+
+    def _load_segments(self, fresh: Freshness, ids: list[str]) -> Mapping[str, list[tuple[str, int]]]:
+        if fresh.as_of is None:
+            ((rows,),) = self._graph.read("segment/of_profiles", token=fresh.token, ids=ids)
+        else:
+            ((rows,),) = self._graph.read("segment/of_profiles_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
+        return {id: [(name, entered) for name, entered in items] for id, items in rows}
 
     def _load_changes(self, fresh: Freshness, ids: list[str]) -> Mapping[str, ChangeRow]:
         made = [id.removeprefix(CREATED) for id in ids if id.startswith(CREATED)]

@@ -10,6 +10,7 @@ import neo4j
 from neo4j import GraphDatabase, NotificationMinimumSeverity, unit_of_work
 
 from identity_graph.store.errors import SchemaMismatch, StaleRead, our_errors
+from identity_graph.store.segment_query import Compiled
 from identity_graph.store.statements import Statement, all_statements, migrations, statement
 
 T = TypeVar("T")
@@ -101,6 +102,23 @@ class Graph:
 
         with our_errors(), self._session(token) as session:
             return session.execute_read(work)
+
+    def read_with(
+        self, name: str, query: Compiled, /, token: str | None = None, timeout: float = READ_TIMEOUT, **params: Any
+    ) -> list[tuple[Any, ...]]:
+        """Rows of one statement with a segment's rule in it."""
+
+        @unit_of_work(timeout=timeout)
+        def work(tx: neo4j.ManagedTransaction) -> list[tuple[Any, ...]]:
+            return [tuple(record.values()) for record in tx.run(query.into(name), params | query.params)]
+
+        with our_errors(), self._session(token) as session:
+            return session.execute_read(work)
+
+    def change_schema(self, text: LiteralString) -> None:
+        """Run a statement that makes or drops an index, in a transaction of its own."""
+        with our_errors(), self._session(None) as session:
+            session.execute_write(_run_text, text)
 
     def read_many(self, work: Callable[[Transaction], T], token: str | None = None, timeout: float = READ_TIMEOUT) -> T:
         """Several statements in one read transaction."""

@@ -10,6 +10,7 @@ SERVED = {
     *("SubmitLinks", "Resolve", "Customer360", "ProfileById", "CrossDevice", "MergeLineage"),
     *("MergeProfiles", "SplitProfile", "UndoChange", "SetCannotLink", "RemoveCannotLink"),
     *("Proposals", "DecideProposal", "ExplainConnection", "ScoreRecords", "MatchModel", "Journey"),
+    *("DefineSegment", "DeleteSegment", "PreviewSegment", "SegmentMembers", "ExplainMembership"),
 }
 
 

@@ -31,7 +31,17 @@ def people(service: Service) -> list[dict[str, str]]:
     ("operation", "statements"),
     [
         ("Resolve", ["lookup/now"]),
-        ("Customer360", ["lookup/now", "profile/members", "profile/records", "profile/state", "record/traits"]),
+        (
+            "Customer360",
+            [
+                "lookup/now",
+                "profile/members",
+                "profile/records",
+                "profile/state",
+                "record/traits",
+                "segment/of_profiles",
+            ],
+        ),
         ("ProfileById", ["profile/members", "profile/state"]),
         ("CrossDevice", ["device/of_profile", "lookup/now"]),
         ("MergeLineage", ["lineage/changes", "lineage/creations", "lineage/page", "link/details", "profile/state"]),

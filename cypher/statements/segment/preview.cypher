@@ -1,0 +1,9 @@
+// name: segment/preview
+// summary: How many profiles satisfy a rule, and some of them.
+// params: limit: Integer
+// returns: size: Integer, sample: List<String>
+// access: read
+// index: none
+MATCH (p:Profile) WHERE p.status = 'ACTIVE' AND (true /* rule */)
+WITH collect(p) AS found
+RETURN size(found) AS size, [p IN found[..$limit] | p.id] AS sample

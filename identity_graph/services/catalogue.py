@@ -1,0 +1,153 @@
+"""The catalogue of traits: which names there are, of which types, from which sources.
+
+It is written in the transaction that brings something new, and read again only when its revision changes, so that a
+batch that brings nothing new pays for one look at the revisions.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import uuid_utils
+
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.traits import NAME, TRAIT, TraitType, masked, typed
+from identity_graph.store.graph import Transaction
+
+#: Keys of revisions.
+SEGMENTS, TRAITS = "segments", "traits"
+
+#: Names that one source may bring. Each becomes a property of the database for good, and a source with more uses names
+#: for what should be values.
+MAX_NAMES = 1_000
+#: Longest name that is catalogued; a longer one is no name either.
+MAX_NAME = 256
+#: Profiles by which it is told how often a trait is there.
+SAMPLE = 20_000
+#: The type of the entry that says that a source has more names than are taken.
+FULL = "FULL"
+
+Entry = tuple[str, str, str]
+"""Source, name and type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """``names`` are by source, ``types`` by name. ``full`` are the sources whose further names are left out."""
+
+    entries: frozenset[Entry] = frozenset()
+    names: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    types: Mapping[str, frozenset[TraitType]] = field(default_factory=dict[str, frozenset[TraitType]])
+    full: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "Catalogue":
+        all_entries = frozenset(entries)
+        names: dict[str, set[str]] = defaultdict(set)
+        types: dict[str, set[TraitType]] = defaultdict(set)
+        for source, name, type in all_entries:
+            if type != FULL:
+                names[source].add(name)
+                types[name].add(TraitType(type))
+        return cls(
+            all_entries,
+            {source: frozenset(some) for source, some in names.items()},
+            {name: frozenset(some) for name, some in types.items()},
+            frozenset(source for source, _, type in all_entries if type == FULL),
+        )
+
+
+NOTHING_KNOWN = Catalogue()
+
+
+def new_entries(known: Catalogue, said: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[Entry, str]:
+    """What traits add to a catalogue, each with a masked example. ``said`` are sources with the traits they give."""
+    found: dict[Entry, str] = {}
+    names: dict[str, set[str]] = {}
+    for source, traits in said:
+        for name, type, value in typed(traits):
+            entry = (source, name, type.value)
+            if entry in known.entries or entry in found or len(name) > MAX_NAME:
+                continue
+            own = names.setdefault(source, set(known.names.get(source, ())))
+            if name not in own and len(own) >= MAX_NAMES:
+                if source not in known.full:
+                    found[source, "", FULL] = ""
+                continue
+            own.add(name)
+            found[entry] = masked(value)
+    return found
+
+
+def entry_rows(entries: Mapping[Entry, str]) -> list[list[str]]:
+    """Key, source, name, type, example; sorted, so that two writers never wait for each other."""
+    return [["\t".join(entry), *entry, example] for entry, example in sorted(entries.items())]
+
+
+def revisions(tx: Transaction) -> dict[str, str]:
+    return dict(tx.one("revision/read"))
+
+
+#: The catalogues that were met last, by revision, which is never used again.
+_known: dict[str, Catalogue] = {}
+
+
+def read_catalogue(tx: Transaction, revision: str | None = None) -> Catalogue:
+    """The catalogue as this transaction sees it, whose revision it may know."""
+    revision = revision or revisions(tx).get(TRAITS)
+    if revision is None:
+        return NOTHING_KNOWN
+    if revision not in _known:
+        if len(_known) > 8:
+            _known.clear()
+        _known[revision] = Catalogue.of((source, name, type) for source, name, type, _ in tx.one("trait/list"))
+    return _known[revision]
+
+
+def note_traits(tx: Transaction, revision: str | None, records: Iterable[Observation]) -> Catalogue:
+    """Put what records bring into the catalogue, whose revision is given; the catalogue with it."""
+    known = read_catalogue(tx, revision) if revision else NOTHING_KNOWN
+    new = new_entries(known, ((o.source, o.traits) for o in records if o.traits))
+    if not new:
+        return known
+    tx.do("revision/set", key=TRAITS, revision=str(uuid_utils.uuid7()))
+    tx.do("trait/note", rows=entry_rows(new))
+    return Catalogue.of((*known.entries, *new))
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """A trait as it is told. ``fill_rate`` is the part of some profiles that show it, from 0 to 1."""
+
+    name: str
+    types: list[str]
+    sources: list[str]
+    searchable: bool
+    fill_rate: float
+    examples: list[str]
+
+
+def trait_catalogue(tx: Transaction) -> tuple[list[Trait], list[str]]:
+    """All traits by name, and the sources that have more than are taken."""
+    ((looked, filled),) = tx.run("trait/fill", sample=SAMPLE)
+    many = dict(filled)
+    by_name: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    full: set[str] = set()
+    for source, name, type, example in tx.one("trait/list"):
+        if type == FULL:
+            full.add(source)
+        else:
+            by_name[name].append((source, type, example))
+    traits = [
+        Trait(
+            name,
+            sorted({type for _, type, _ in rows}),
+            sorted({source for source, _, _ in rows}),
+            NAME.fullmatch(name) is not None,
+            many.get(TRAIT + name, 0) / looked if looked else 0.0,
+            sorted({example for _, _, example in rows})[:5],
+        )
+        for name, rows in sorted(by_name.items())
+    ]
+    return traits, sorted(full)

@@ -1,0 +1,209 @@
+"""What follows a change of a profile, in the transaction that makes it: golden values, then memberships in segments.
+
+A profile is evaluated again only for the segments whose rules are about something that changed of it. What changed is
+told in names of facts: the properties of a golden record, ``identifiers``, ``seen``, or everything.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+import uuid_utils
+
+from identity_graph.domain.decision import Plan
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.rules import Rules
+from identity_graph.domain.segments import EVENTS, IDENTIFIERS, SEEN, Definitions, Facts, parse_rule
+from identity_graph.domain.traits import DATE, TRAIT
+from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits, revisions
+from identity_graph.services.golden import refresh_golden
+from identity_graph.store.graph import Transaction
+
+EVERYTHING = "*"
+
+
+@dataclass(frozen=True)
+class Active:
+    """The segments that there are. ``revision`` names this state of all definitions."""
+
+    revision: str
+    definitions: Definitions
+
+    @cached_property
+    def about(self) -> Mapping[str, frozenset[str]]:
+        """The facts that each segment is about."""
+        return {name: self.definitions.depends(rule) for name, rule in self.definitions.rules.items()}
+
+    @cached_property
+    def timed(self) -> frozenset[str]:
+        """The segments that time alone may change."""
+        return frozenset(name for name, rule in self.definitions.rules.items() if self.definitions.timed(rule))
+
+    @cached_property
+    def by_fact(self) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for name, facts in self.about.items():
+            for fact in (*facts, EVERYTHING):
+                found[fact].add(name)
+        return {fact: frozenset(names) for fact, names in found.items()}
+
+    def affected(self, facts: Iterable[str]) -> frozenset[str]:
+        """The segments that may change where these facts changed."""
+        return frozenset().union(*(self.by_fact.get(fact, ()) for fact in facts))
+
+
+#: The states of the definitions that were met last, by revision and rules: a revision is never used again.
+_known: dict[tuple[str, str], Active] = {}
+
+
+def active_segments(tx: Transaction, rules: Rules, revision: str | None = None) -> Active | None:
+    """The segments as this transaction sees them, whose ``revision`` it may know; None where none was ever defined."""
+    revision = revision or revisions(tx).get(SEGMENTS)
+    if revision is None:
+        return None
+    key = (revision, rules.version)
+    if key not in _known:
+        found = {row[0]: parse_rule(orjson.loads(row[3])) for row in tx.one("segment/list") if row[3]}
+        if len(_known) > 8:
+            _known.clear()
+        _known[key] = Active(revision, Definitions(found, rules))
+    return _known[key]
+
+
+def keep_current(
+    tx: Transaction,
+    plan: Plan,
+    element: Mapping[str, str],
+    rules: Rules,
+    at: int,
+    *,
+    records: Iterable[Observation] = (),
+    holders: AbstractSet[str] = frozenset(),
+    happened: Iterable[tuple[str, str]] = (),
+    shared: AbstractSet[str] = frozenset(),
+) -> None:
+    """Let profiles show what a plan, already written, makes of them.
+
+    ``element`` names identifiers and profiles as the database does. ``records`` are those that were written,
+    ``holders`` the profiles, by element, that hold them, ``happened`` the types of events with the profiles whose they
+    are, ``shared`` the profiles of shared identifiers that were seen. The transaction holds all but the latter. ``at``
+    is in microseconds since 1970.
+    """
+    found = revisions(tx)
+    catalogue = note_traits(tx, found.get(TRAITS), records)
+    current = active_segments(tx, rules, found[SEGMENTS]) if SEGMENTS in found else None
+    # A shared identifier joins nobody, so its profile was not locked for the sake of its links.
+    unheld = shared if current else shared & holders
+    if unheld:
+        tx.one("profile/lock", elements=sorted(unheld))
+    turned = {loser for loser, _, _ in plan.entomb} | set(plan.revive)
+    moved = {id for pair in plan.absorb for id in pair} | turned
+    if plan.move:
+        moved |= {id for id, profile in plan.profiles.items() if profile.changed} | {id for _, id in plan.move}
+    changed = refresh_golden(tx, {element[id] for id in moved} | holders, rules, catalogue)
+    if current is None:
+        return
+    for one in shared:
+        changed.setdefault(one, set()).add(SEEN)
+    for id in {*plan.home.values(), *plan.profiles, *moved}:
+        known = plan.profiles.get(id)
+        facts = changed.setdefault(element[id], set())
+        facts.add(SEEN)
+        if id in moved:
+            facts.add(EVENTS)
+        if id in moved or (known and known.changed):
+            facts.add(IDENTIFIERS)
+        if known and known.new:
+            facts.add(EVERYTHING)
+    for home, type in happened:
+        changed.setdefault(home, set()).add(f"{EVENTS}:{type}")
+    for id in turned:
+        changed[element[id]].add(EVERYTHING)
+    follow(tx, changed, current, at)
+
+
+def follow(tx: Transaction, changed: Mapping[str, Iterable[str]], current: Active, at: int) -> None:
+    """Let profiles enter and leave the segments that what changed of them can affect. The transaction holds them."""
+    affected = {element: names for element, facts in changed.items() if (names := current.affected(facts))}
+    if affected:
+        evaluate(tx, affected, current, at)
+
+
+def evaluate(tx: Transaction, affected: Mapping[str, AbstractSet[str]], current: Active, at: int) -> None:
+    """Let profiles enter or leave these segments, by element; and note when time alone may next change that.
+
+    A moment noted earlier stays until it has come, though it may have become needless: most profiles are seen again
+    long before, and each would else be written every time.
+    """
+    names = frozenset().union(*affected.values())
+    entering: list[list[str]] = []
+    leaving: list[list[str]] = []
+    due: list[list[str | int | None]] = []
+    rules = current.definitions
+    for element, id, is_active, facts, inside, noted in read_facts(tx, affected, names, current):
+        known = affected[element] & rules.rules.keys() if is_active else frozenset[str]()
+        wanted = {name for name in known if rules.holds(rules.rules[name], facts, at)}
+        is_in = set(inside) & (affected[element] if is_active else set(inside))
+        entering += [[element, id, name] for name in wanted - is_in]
+        leaving += [[element, id, name] for name in is_in - wanted]
+        timed = known & current.timed
+        turns = [turn for name in timed if (turn := rules.flips(rules.rules[name], facts, at)) is not None]
+        has_come = noted is not None and noted <= at
+        next_turn = min(turns, default=None)
+        if has_come or (next_turn is not None and (noted is None or next_turn < noted)):
+            due.append([element, next_turn])
+    # Always in the order of segments: a small one is held by who enters it.
+    for statement, rows in (("segment/leave", leaving), ("segment/enter", entering)):
+        if rows:
+            placed = [
+                [*row, f"{row[2]}\t{uuid_utils.uuid7()}"] for row in sorted(rows, key=lambda row: (row[2], row[1]))
+            ]
+            tx.do(statement, rows=placed, at=at)
+    if due:
+        tx.do("segment/postpone", rows=due)
+
+
+Row = tuple[str, str, bool, Facts, list[str], int | None]
+"""Element, id, whether the profile is somebody's now, its facts, the segments it is in, and the moment noted for it."""
+
+
+def read_facts(tx: Transaction, elements: Iterable[str], names: Iterable[str], current: Active) -> list[Row]:
+    """What the rules of these segments are about, of profiles."""
+    rules = current.definitions
+    known = [rules.rules[name] for name in names if name in rules.rules]
+    about = frozenset[str]().union(*(rules.depends(rule) for rule in known))
+    counted = {leaf for rule in known for leaf in rules.counted(rule)}
+    properties = sorted(name for name in about if name.startswith((TRAIT, DATE)))
+    found = tx.one(
+        "segment/facts",
+        elements=sorted(elements),
+        names=properties,
+        identifiers=not about.isdisjoint((SEEN, IDENTIFIERS)),
+        types=sorted({leaf.type for leaf in counted if leaf.within is None}),
+        recent=sorted({leaf.type for leaf in counted if leaf.within is not None}),
+        most=max((leaf.enough for leaf in counted if leaf.within is not None), default=0),
+    )
+    return [
+        (element, id, is_active, _facts(dict(zip(properties, shown, strict=True)), members, tallies, runs), inside, due)
+        for element, id, is_active, shown, members, tallies, runs, inside, due in found
+    ]
+
+
+def _facts(
+    shown: dict[str, Any], members: list[tuple[str, int, int]], tallies: list[tuple[str, int]], runs: list[Any]
+) -> Facts:
+    """Facts from what the database tells; a list of recent moments may be there several times, one an identifier."""
+    recent: dict[str, list[int]] = defaultdict(list)
+    for type, moments in runs:
+        recent[type] += moments
+    return Facts(
+        shown,
+        {namespace: many for namespace, many, _ in members},
+        max((seen for _, _, seen in members), default=0),
+        dict(tallies),
+        {type: sorted(moments, reverse=True) for type, moments in recent.items()},
+    )

@@ -1,0 +1,175 @@
+"""Segments as clients meet them: the contract's example, live membership, and what is said of a rule that is wrong."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from live import Service, an, an_email, seen
+
+
+def now(days: float = 0) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat()
+
+
+def define(service: Service, name: str, rule: dict[str, Any], **more: Any) -> dict[str, Any]:
+    given = {"input": {"name": name, "description": "of a test", "rule": rule, "dryRun": False} | more}
+    return service.run("DefineSegment", given)["defineSegment"]["outcome"]
+
+
+def defined(service: Service, name: str, rule: dict[str, Any], **more: Any) -> dict[str, Any]:
+    outcome = define(service, name, rule, **more)
+    assert outcome["__typename"] == "SegmentDefined", outcome
+    return outcome["segment"]
+
+
+def members(service: Service, name: str) -> list[str]:
+    found = service.run("SegmentMembers", {"name": name})["segment"]
+    edges = found["members"]["edges"]
+    assert found["size"] == found["members"]["totalCount"] == len(edges)
+    assert all(edge["enteredAt"] for edge in edges)
+    return [edge["node"]["id"] for edge in edges]
+
+
+def unique(name: str) -> str:
+    return f"{name}_{uuid4().hex[:8]}"
+
+
+def trait(name: str, **tests: Any) -> dict[str, Any]:
+    return {"trait": {"name": name} | tests}
+
+
+def test_the_example_of_the_contract_and_a_person_who_enters_and_leaves(service: Service) -> None:
+    here, staff, name = unique("here"), unique("staff"), unique("dutch_multi_device")
+    email = an_email()
+    observation = seen(
+        email,
+        an("device_id"),
+        an("idfa"),
+        observedAt=now(),
+        source="crm",
+        recordId=here,
+        traits={"country": "NL", "plan": "pro", "batch": here},
+    )
+    (told,) = service.submit(observation)
+    id = told["profile"]["id"]
+    defined(service, staff, {"all": [trait("batch", equals=here), trait("staff", equals=True)]})
+    rule = {
+        "all": [
+            trait("country", equals="NL"),
+            trait("batch", equals=here),
+            {"any": [trait("lifetime_value", atLeast=500), trait("plan", **{"in": ["pro", "team"]})]},
+            {"identifiers": {"namespaceClass": "DEVICE", "atLeast": 3}},
+            {"seen": {"withinDays": 30}},
+            {"not": {"segment": {"name": staff}}},
+        ]
+    }
+    assert defined(service, name, rule) == {"name": name, "version": 1, "size": 0}
+    service.submit(seen(email, an("gaid"), observedAt=now()))
+    assert members(service, name) == [id]
+    profile = service.run("Customer360", {"identifier": email})["profileByIdentifier"]
+    assert profile["segments"] == [{"name": name}]
+
+    preview = service.run("PreviewSegment", {"rule": rule})["previewSegment"]
+    assert (preview["size"], [one["id"] for one in preview["sample"]]) == (1, [id])
+    assert {"name": "plan", "value": "pro"} in preview["sample"][0]["goldenRecord"]
+
+    explained = service.run("ExplainMembership", {"segment": name, "profileId": id})["explainMembership"]
+    assert explained["isMember"] is True
+    assert explained["turnsAt"] > now(-29)
+    found = {one["condition"]: (one["holds"], one["actual"]) for one in explained["conditions"]}
+    assert found['country equals "NL"'] == (True, "NL")
+    assert found["lifetime_value atLeast 500.0"] == (False, None)
+    assert found["identifiers of class DEVICE: 3 at least"] == (True, 3)
+    assert found[f"in segment {staff}"] == (False, None)
+
+    service.submit(seen(email, source="crm", recordId=here, observedAt=now(), traits={"batch": here, "staff": True}))
+    assert (members(service, name), members(service, staff)) == ([], [id])
+    query = """query($name: String!) { segment(name: $name) { changes(first: 5) {
+        edges { node { kind profileId } } pageInfo { hasNextPage } } } }"""
+    changes = service.post(query, {"name": name}).json()["data"]["segment"]["changes"]
+    assert [edge["node"] for edge in changes["edges"]] == [
+        {"kind": "LEFT", "profileId": id},
+        {"kind": "ENTERED", "profileId": id},
+    ]
+
+
+def test_a_merge_takes_its_members_along(service: Service) -> None:
+    name, mark = unique("merged"), unique("mark")
+    left, right = an_email(), an("phone", "+31 20 765 4321")
+    service.submit(seen(left, traits={"mark": mark, "tier": "gold"}), seen(right, traits={"mark": mark}))
+    both = {service.profile_of(left), service.profile_of(right)}
+    defined(service, name, {"all": [trait("mark", equals=mark)]})
+    gold = unique("gold")
+    defined(service, gold, {"all": [{"segment": {"name": name}}, trait("tier", equals="gold")]})
+    assert set(members(service, name)) == both
+    service.submit(seen(left, right))
+    survivor = service.profile_of(left)
+    assert members(service, name) == members(service, gold) == [survivor]
+
+
+def test_definitions_have_versions_and_a_name_is_not_taken_by_accident(service: Service) -> None:
+    name, mark = unique("versions"), unique("mark")
+    service.submit(seen(an_email(), traits={"mark": mark, "n": 1}), seen(an_email(), traits={"mark": mark, "n": 2}))
+    first = {"all": [trait("mark", equals=mark), trait("n", atLeast=2)]}
+    second = {"all": [trait("mark", equals=mark), trait("n", atLeast=1)]}
+    assert defined(service, name, first, dryRun=True)["size"] == 1
+    assert service.run("SegmentMembers", {"name": name})["segment"] is None
+    assert defined(service, name, first) == defined(service, name, first) == {"name": name, "version": 1, "size": 1}
+    taken = define(service, name, second)
+    assert (taken["code"], taken["path"]) == ("NAME_TAKEN", ["name"])
+    assert define(service, name, second, expectedVersion=3)["code"] == "CONFLICT"
+    assert defined(service, name, second, expectedVersion=1) == {"name": name, "version": 2, "size": 2}
+
+    def deleted(name: str, **more: Any) -> dict[str, Any]:
+        return service.run("DeleteSegment", {"input": {"name": name} | more})["deleteSegment"]["outcome"]
+
+    above = unique("above")
+    defined(service, above, {"segment": {"name": name}})
+    assert deleted(name)["code"] == "SEGMENT_IN_USE"
+    assert deleted(above, dryRun=True) == {"__typename": "SegmentDeleted", "name": above}
+    assert deleted(above) == {"__typename": "SegmentDeleted", "name": above}
+    assert deleted(name)["__typename"] == "SegmentDeleted"
+    assert deleted(name)["code"] == "UNKNOWN_SEGMENT"
+    assert defined(service, name, first)["version"] == 3
+
+
+NESTED: dict[str, Any] = {"trait": {"name": "x", "exists": True}}
+for _ in range(6):
+    NESTED = {"not": NESTED}
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "path"),
+    [
+        ({"all": []}, "INVALID_RULE", ["rule", "all"]),
+        ({"trait": {"name": "x"}}, "INVALID_RULE", ["rule", "trait"]),
+        ({"trait": {"name": "x`}) DETACH", "exists": True}}, "INVALID_NAME", ["rule", "trait", "name"]),
+        ({"any": [trait("x", equals=[1])]}, "TYPE_MISMATCH", ["rule", "any", "0", "trait", "equals"]),
+        ({"not": trait("x", before="soon")}, "TYPE_MISMATCH", ["rule", "not", "trait", "before"]),
+        (trait("x", withinDays=-1), "TYPE_MISMATCH", ["rule", "trait", "withinDays"]),
+        (trait("x", equals="y" * 1001), "TYPE_MISMATCH", ["rule", "trait", "equals"]),
+        ({"segment": {"name": "nobody's"}}, "UNKNOWN_SEGMENT", ["rule", "segment", "name"]),
+        ({"segment": {"name": "itself"}}, "SEGMENT_CYCLE", ["rule", "segment", "name"]),
+        (NESTED, "RULE_TOO_DEEP", ["rule", *["not"] * 6]),
+        ({"any": [trait("x", equals=n) for n in range(101)]}, "RULE_TOO_LARGE", ["rule"]),
+        ({"identifiers": {"namespace": "email", "namespaceClass": "EMAIL"}}, "INVALID_RULE", ["rule", "identifiers"]),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_a_value(
+    service: Service, rule: dict[str, Any], code: str, path: list[str]
+) -> None:
+    outcome = define(service, "itself", rule)
+    assert (outcome["__typename"], outcome["code"], outcome["path"]) == ("SegmentRejected", code, path)
+    assert outcome["message"]
+    assert service.run("SegmentMembers", {"name": "itself"})["segment"] is None
+
+
+def test_what_no_rule_can_say_is_refused_by_the_schema(service: Service) -> None:
+    operation = """query($rule: SegmentRuleInput!) { previewSegment(rule: $rule) { size } }"""
+    for rule in ({}, {"trait": {"name": "x", "exists": True}, "seen": {"withinDays": 1}}, {"regex": "(a+)+"}):
+        errors = service.post(operation, {"rule": rule}).json()["errors"]
+        assert errors[0]["extensions"]["code"] == "BAD_INPUT"
+    errors = service.post(operation, {"rule": {"all": []}}).json()["errors"]
+    assert errors[0]["extensions"]["code"] == "INVALID_RULE"
+    assert errors[0]["message"].startswith("rule.all: ")

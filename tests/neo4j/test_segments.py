@@ -1,0 +1,417 @@
+"""Segments on a real database: both ways to ask a rule agree, and memberships follow every change at once."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import neo4j
+import pyarrow.parquet as pq
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from pyarrow.csv import read_csv
+from stored import Stored, empty, read
+from typer.testing import CliRunner
+
+from identity_graph.cli_segments import export_app, segment_app
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.intake import EPOCH, parse_observation
+from identity_graph.domain.rules import NamespaceRule, Rules
+from identity_graph.domain.segments import DAY, Definitions, Facts, InvalidRule, parse_rule
+from identity_graph.neo4j_runtime import Connection
+from identity_graph.services import catalogue, export
+from identity_graph.services.lookup import NOW
+from identity_graph.services.observe import observe
+from identity_graph.services.segments import Segments
+from identity_graph.store.graph import Graph
+from identity_graph.store.segment_query import satisfying
+
+#: Far from the present, so that nothing that keeps the present's segments on the same server finds these due.
+BEGIN = int(timedelta(days=36_500).total_seconds() * 1e6)
+RULES = Rules(namespaces={**Rules().namespaces, "user_id": NamespaceRule(unique=True, priority=1, fan_out=2)})
+
+
+def day(n: float) -> str:
+    return (EPOCH + timedelta(microseconds=BEGIN) + timedelta(days=n)).isoformat()
+
+
+NAMES = st.sampled_from(["a", "b", "c.d"])
+#: Of traits as they are sent: `c` may be an object with a `d`.
+FIRST = NAMES.map(lambda name: name[0])
+KEYS = st.sampled_from(["user_id:1", "user_id:2", "email:a@x.example", "email:b@x.example", "device_id:d"])
+EVENT = st.sampled_from([None, None, "page", "purchase"])
+TEXTS = st.sampled_from(["x", "xy", "y", "Ü", "true", "1"])
+NUMBERS = st.sampled_from([0, 1, 1.0, 2.5, -3, 10**17])
+DATES = st.integers(-3, 6).map(day) | st.sampled_from(["2026-03-01"])
+SINGLE = TEXTS | NUMBERS | st.booleans() | DATES
+VALUES = SINGLE | st.lists(SINGLE, max_size=3) | st.lists(TEXTS, max_size=2)
+TESTS = st.one_of(
+    st.fixed_dictionaries({}, optional={"atLeast": NUMBERS, "lessThan": NUMBERS}),
+    st.fixed_dictionaries({}, optional={"atMost": NUMBERS, "greaterThan": NUMBERS}),
+    st.fixed_dictionaries({"equals": SINGLE}),
+    st.fixed_dictionaries({"notEquals": SINGLE}),
+    st.fixed_dictionaries({"in": st.lists(SINGLE, min_size=1, max_size=3)}),
+    st.fixed_dictionaries({"contains": SINGLE}),
+    st.fixed_dictionaries({"startsWith": TEXTS}),
+    st.fixed_dictionaries({"exists": st.booleans()}),
+    st.fixed_dictionaries({}, optional={"before": DATES, "after": DATES, "withinDays": st.integers(1, 4)}),
+)
+OF_SEEN = st.fixed_dictionaries({}, optional={"before": DATES, "after": DATES, "withinDays": st.integers(1, 4)})
+OF_IDENTIFIERS = st.fixed_dictionaries(
+    {}, optional={"atLeast": st.integers(0, 3), "atMost": st.integers(0, 3)}
+).flatmap(
+    lambda bounds: st.sampled_from(
+        [{}, {"namespace": "email"}, {"namespaceClass": "DEVICE"}, {"namespaceClass": "CROSS_DEVICE"}]
+    ).map(lambda which: bounds | which)
+)
+
+OF_EVENTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["page", "purchase"])},
+    optional={
+        "count": st.fixed_dictionaries({}, optional={"atLeast": st.integers(0, 3), "atMost": st.integers(0, 2)}),
+        "withinDays": st.integers(1, 4),
+    },
+)
+
+
+def rules(*segments: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Rules in the form of the contract, that may name these segments."""
+    leaves: list[st.SearchStrategy[dict[str, Any]]] = [
+        st.builds(lambda name, tests: {"trait": {"name": name, **tests}}, NAMES, TESTS.filter(bool)),
+        OF_SEEN.filter(bool).map(lambda tests: {"seen": tests}),
+        OF_IDENTIFIERS.map(lambda bounds: {"identifiers": bounds}),
+        OF_EVENTS.map(lambda said: {"events": said}),
+    ]
+    if segments:
+        leaves.append(st.sampled_from(segments).map(lambda name: {"segment": {"name": name}}))
+    return st.recursive(
+        st.one_of(leaves),
+        lambda inner: st.one_of(
+            inner.map(lambda part: {"not": part}),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"all": parts}),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"any": parts}),
+        ),
+        max_leaves=4,
+    )
+
+
+def observed(
+    id: str, keys: list[str], at: int, traits: Any, source: str = "web", event: str | None = None
+) -> Observation:
+    named = [dict(zip(("namespace", "value"), key.split(":", 1), strict=True)) for key in keys]
+    when = (EPOCH + timedelta(microseconds=at)).isoformat()
+    raw = {"id": id, "source": source, "observedAt": when, "identifiers": named, "traits": traits}
+    if event:
+        raw["event"] = {"type": event}
+    found = parse_observation(raw, RULES, at)
+    assert isinstance(found, Observation)
+    return found
+
+
+def facts(stored: Stored) -> dict[str, Facts]:
+    """What rules are about, by active profile, read without the code under test."""
+    found: dict[str, Facts] = {}
+    for id, keys in stored.active.items():
+        many: dict[str, int] = defaultdict(int)
+        for key in keys:
+            many[key.partition(":")[0]] += 1
+        seen = max(stored.identifiers[key]["last_seen"] for key in keys)
+        moments: dict[str, list[int]] = defaultdict(list)
+        for one in stored.observations.values():
+            if one.get("by") in keys:
+                moments[one["type"]].append(one["observed_at"])
+        recent = {type: sorted(some, reverse=True) for type, some in moments.items()}
+        found[id] = Facts(stored.profiles[id], many, seen, {type: len(some) for type, some in recent.items()}, recent)
+    return found
+
+
+@pytest.fixture(scope="module")
+def people(migrated: Graph, driver: neo4j.Driver) -> tuple[Graph, dict[str, Facts]]:
+    """Sixty people of every sort, one of them without traits."""
+    empty(driver)
+    traits = st.dictionaries(FIRST, VALUES | st.fixed_dictionaries({"d": VALUES}))
+    value = st.lists(st.tuples(traits, st.integers(-5, 0), EVENT), min_size=60, max_size=60)
+    drawn: list[Any] = []
+
+    @settings(max_examples=1, derandomize=True, database=None)
+    @given(value)
+    def draw(found: list[Any]) -> None:
+        drawn[:] = found
+
+    draw()
+    kinds = ["email", "device_id", "loyalty_id", "email"]
+    batch = [
+        observed(
+            f"o{n}",
+            [f"{kind}:{kind}{n}@x.example" for kind in kinds[: 1 + n % 4]],
+            BEGIN + past * DAY,
+            traits,
+            "web",
+            event,
+        )
+        for n, (traits, past, event) in enumerate(drawn)
+    ]
+    migrated.write(
+        lambda tx: observe(tx, [*batch, observed("bare", ["email:bare@x.example"], BEGIN, None)], RULES, lambda: BEGIN)
+    )
+    return migrated, facts(read(driver))
+
+
+@given(raw=rules())
+def test_a_rule_means_the_same_in_the_database_and_here(people: tuple[Graph, dict[str, Facts]], raw: Any) -> None:
+    graph, known = people
+    definitions = Definitions({}, RULES)
+    size, ids = Segments(graph, RULES, lambda: BEGIN).preview(raw, 1_000, NOW)
+    parsed = parse_rule(raw)
+    assert set(ids) == {id for id, one in known.items() if definitions.holds(parsed, one, BEGIN)}
+    assert len(ids) == size
+
+
+class History(RuleBasedStateMachine):
+    """Observations, definitions and days in any order; after each, memberships are what the rules say."""
+
+    graph: ClassVar[Graph]
+    driver: ClassVar[neo4j.Driver]
+
+    @initialize()
+    def start(self) -> None:
+        empty(self.driver)
+        self.at = BEGIN
+        self.sent = 0
+        self.segments = Segments(self.graph, RULES, lambda: self.at)
+        self.rules: dict[str, Any] = {}
+        self.versions: dict[str, int] = {}
+
+    @rule(
+        batch=st.lists(
+            st.tuples(
+                st.lists(
+                    st.sampled_from(
+                        ["user_id:1", "user_id:2", "email:a@x.example", "email:b@x.example", "device_id:d"]
+                    ),
+                    min_size=1,
+                    max_size=3,
+                    unique=True,
+                ),
+                st.none() | st.dictionaries(NAMES.map(lambda n: n[0]), SINGLE, max_size=2),
+                st.integers(0, 2),
+                st.sampled_from(["web", "crm"]),
+                EVENT,
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    def observe(self, batch: list[tuple[list[str], Any, int, str, str | None]]) -> None:
+        self.at += 1
+        said = [
+            observed(f"o{self.sent + n}", keys, self.at - past * DAY, traits, source, event)
+            for n, (keys, traits, past, source, event) in enumerate(batch)
+        ]
+        self.sent += len(said)
+        self.graph.write(lambda tx: observe(tx, said, RULES, lambda: self.at))
+        self._expect()
+
+    @rule(name=st.sampled_from(["p", "q", "r"]), data=st.data())
+    def define(self, name: str, data: st.DataObject) -> None:
+        self.at += 1
+        raw = data.draw(rules("p", "q", "r"))
+        refused = code_of(lambda: self._definitions().check(name, parse_rule(raw)))
+
+        def define() -> None:
+            found = self.segments.define(name, "", raw, "test", expected_version=self.versions.get(name))
+            self.rules[name], self.versions[name] = raw, found.version
+
+        found = code_of(define)
+        # What the traits are is another test's.
+        assert found == refused or (found == "TYPE_MISMATCH" and not refused)
+        self._expect()
+
+    @rule(name=st.sampled_from(["p", "q", "r"]))
+    def delete(self, name: str) -> None:
+        self.at += 1
+        refused = None if name in self.rules else "UNKNOWN_SEGMENT"
+        if self._definitions().dependents(name) and not refused:
+            refused = "SEGMENT_IN_USE"
+        assert code_of(lambda: self.segments.delete(name)) == refused
+        if not refused:
+            del self.rules[name], self.versions[name]
+        self._expect()
+
+    @rule(days=st.sampled_from([0.5, 1, 1, 2, 5]))
+    def wait(self, days: float) -> None:
+        self.at += round(days * DAY)
+        self.segments.catch_up()
+        self._expect()
+
+    def _definitions(self) -> Definitions:
+        return Definitions({name: parse_rule(raw) for name, raw in self.rules.items()}, RULES)
+
+    def _expect(self) -> None:
+        definitions = self._definitions()
+        known = facts(read(self.driver))
+        wanted = {
+            name: {id for id, one in known.items() if definitions.holds(parsed, one, self.at)}
+            for name, parsed in definitions.rules.items()
+        }
+        assert members(self.driver) == {name: ids for name, ids in wanted.items() if ids}
+        for name, ids in wanted.items():
+            paged, more, total = self.segments.members(name, 100, "", NOW)
+            assert ([id for id, _ in paged], more, total) == (sorted(ids), False, len(ids))
+        assert replayed(self.driver) == members(self.driver)
+
+
+def code_of(work: Callable[[], None]) -> str | None:
+    try:
+        work()
+    except InvalidRule as e:
+        return e.code
+    return None
+
+
+def members(driver: neo4j.Driver) -> dict[str, set[str]]:
+    rows = driver.execute_query("MATCH (p:Profile)-[:IN_SEGMENT]->(s:Segment) RETURN s.name, collect(p.id)").records
+    return {name: set(ids) for name, ids in rows}
+
+
+def replayed(driver: neo4j.Driver) -> dict[str, set[str]]:
+    """Who is in which segment by what was told of each."""
+    found: dict[str, set[str]] = defaultdict(set)
+    text = "MATCH (c:SegmentChange) RETURN c.segment, c.profile, c.kind ORDER BY c.place"
+    for segment, profile, kind in driver.execute_query(text).records:
+        inside = found[segment]
+        assert (profile in inside) is (kind == "LEFT"), "told twice"
+        (inside.add if kind == "ENTERED" else inside.remove)(profile)
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def test_memberships_follow_every_change(graph: Graph, driver: neo4j.Driver) -> None:
+    History.graph, History.driver = graph, driver
+    examples = max(1, settings().max_examples // 8)
+    run_state_machine_as_test(History, settings=settings(max_examples=examples, stateful_step_count=8))
+
+
+def test_a_definition_uses_the_index_of_its_trait_and_gives_it_back(graph: Graph, driver: neo4j.Driver) -> None:
+    segments = Segments(graph, RULES, lambda: BEGIN)
+    graph.write(
+        lambda tx: observe(tx, [observed("o", ["email:a@x.example"], BEGIN, {"zip": "1012AB"})], RULES, lambda: BEGIN)
+    )
+    raw = {"all": [{"trait": {"name": "zip", "equals": "1012AB"}}, {"seen": {"withinDays": 3}}]}
+    assert segments.define("near", "", raw, "test").size == 1
+
+    def indexes() -> set[str]:
+        return {name for (name,) in driver.execute_query("SHOW INDEXES YIELD name RETURN name").records}
+
+    assert "trait:zip" in indexes()
+    driver.execute_query("CALL db.awaitIndexes(60)")
+    query = satisfying(parse_rule(raw), Definitions({}, RULES), BEGIN)
+    with driver.session() as session:
+        plan = session.run(neo4j.Query("EXPLAIN " + query.into("segment/preview")), query.params | {"limit": 1})
+        assert "NodeIndexSeek" in str(plan.consume().plan)
+    segments.delete("near")
+    assert "trait:zip" not in indexes()
+
+
+def test_a_source_that_uses_names_for_values_fills_no_database(
+    graph: Graph, driver: neo4j.Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "MAX_NAMES", 3)
+
+    def send(id: str, source: str, traits: dict[str, Any]) -> None:
+        said = [observed(id, ["email:a@x.example"], BEGIN, traits, source)]
+        graph.write(lambda tx: observe(tx, said, RULES, lambda: BEGIN))
+
+    send("o1", "crm", {"a": 1, "b": "Ada 1", "c": {"d": "2026-03-01"}, "e": "x"})
+    send("o2", "web", {"a": "x", "b": None})
+    traits, full = Segments(graph, RULES, lambda: BEGIN).catalogue(NOW)
+    assert full == ["crm"]
+    assert [(t.name, t.types, t.sources, t.fill_rate, t.examples) for t in traits] == [
+        ("a", ["NUMBER", "TEXT"], ["crm", "web"], 1.0, ["9", "x"]),
+        ("b", ["TEXT"], ["crm"], 1.0, ["Xxx 9"]),
+        ("c.d", ["DATE"], ["crm"], 1.0, ["9999-99-99"]),
+    ]
+    (shown,) = read(driver).profiles.values()
+    assert {name for name in shown if ":" in name} == {"trait:a", "trait:b", "trait:c.d", "date:c.d"}
+    segments = Segments(graph, RULES, lambda: BEGIN)
+    assert [e.code for e in segments.remarks({"trait": {"name": "bb", "exists": True}})] == ["UNKNOWN_TRAIT"]
+    with pytest.raises(InvalidRule, match="atLeast is for NUMBER, but b is TEXT") as caught:
+        segments.define("s", "", {"not": {"trait": {"name": "b", "atLeast": 1}}}, "test")
+    assert (caught.value.code, caught.value.path) == ("TYPE_MISMATCH", ("rule", "not", "trait", "atLeast"))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_profiles_are_exported_with_their_traits_and_the_shape_of_the_file(
+    graph: Graph, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE", 2)
+    given: list[dict[str, Any]] = [{"n": n, "tags": ["a", "b"], "mixed": n if n % 2 else "x"} for n in range(5)]
+    batch = [observed(f"o{n}", [f"email:{n}@x.example"], BEGIN, traits) for n, traits in enumerate(given)]
+    batch.append(observed("bare", ["device_id:d"], BEGIN, None))
+    graph.write(lambda tx: observe(tx, batch, RULES, lambda: BEGIN))
+    Segments(graph, RULES, lambda: BEGIN).define("some", "", {"trait": {"name": "n", "atLeast": 3}}, "test")
+    out = tmp_path / f"all.{kind}"
+    many, described = export.export(graph, out, kind, None)
+    assert many == 6
+    columns = json.loads(described.read_bytes())["columns"]
+    assert [(c["name"], c["type"]) for c in columns] == [
+        ("profile_id", "text"),
+        ("created_at", "moment"),
+        ("identifiers", "list of texts"),
+        ("mixed", "json"),
+        ("n", "number"),
+        ("tags", "list of texts"),
+    ]
+    rows = sorted(read_back(out), key=lambda row: str(row["identifiers"]))
+    assert [row.get("n") for row in rows] == [None, 0.0, 1.0, 2.0, 3.0, 4.0]
+    lists = '["a","b"]' if kind == "csv" else ["a", "b"]
+    assert [row.get("tags") or None for row in rows] == [None, *[lists] * 5]
+    of_some, described = export.export(graph, tmp_path / f"some.{kind}", kind, "some")
+    assert (of_some, json.loads(described.read_bytes())["segment"]["name"]) == (2, "some")
+    assert all(row["entered_at"] for row in read_back(tmp_path / f"some.{kind}"))
+    with pytest.raises(export.NothingToExport, match="no segment other"):
+        export.export(graph, out, kind, "other")
+
+
+def read_back(file: Path) -> list[dict[str, Any]]:
+    match file.suffix:
+        case ".parquet":
+            return pq.read_table(file).to_pylist()
+        case ".csv":
+            return read_csv(file).to_pylist()
+        case _:
+            return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_the_command_line(
+    graph: Graph, neo4j_connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NEO4J_URI", neo4j_connection.uri)
+    monkeypatch.setenv("NEO4J_USER", neo4j_connection.user)
+    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_connection.password)
+    said = [observed("o", ["email:a@x.example"], BEGIN, {"plan": "pro"})]
+    graph.write(lambda tx: observe(tx, said, RULES, lambda: BEGIN))
+    rule_file = tmp_path / "rule.json"
+    rule_file.write_text('{"trait": {"name": "plan", "equals": "pro"}}')
+
+    def run(app: typer.Typer, *arguments: str) -> Any:
+        result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    assert run(segment_app, "preview", str(rule_file))["size"] == 1
+    assert run(segment_app, "define", "pros", str(rule_file))["size"] == 1
+    assert [one["name"] for one in run(segment_app, "list")["segments"]] == ["pros"]
+    (member,) = run(segment_app, "members", "pros")["members"]
+    explained = run(segment_app, "explain", "pros", member["profile_id"])
+    assert (explained["is_member"], explained["conditions"][0]["words"]) == (True, 'plan equals "pro"')
+    assert run(export_app, "segment", "pros", "--out", str(tmp_path / "pros.csv"))["rows"] == 1
+    assert run(segment_app, "refresh") == {"evaluated": 0}
+    assert run(segment_app, "delete", "pros")["deleted"] == "pros"
+    refused = CliRunner().invoke(export_app, ["profiles", "--out", str(tmp_path / "x.xlsx")])
+    assert refused.exit_code == 2
+    assert ".parquet" in refused.output
