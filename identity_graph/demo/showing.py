@@ -310,7 +310,7 @@ def journey(found: Json) -> Iterable[RenderableType]:
     yield lines
     sums = found["aggregates"]
     counts = ", ".join(f"{one['count']} × {escape(one['type'])}" for one in sums["events"])
-    yield f"[dim]In all {counts}; bought for {sums['lifetimeValue']:.2f}; most often seen by {sums['favouriteChannel']}.[/]"
+    yield f"[dim]In all {counts}; bought for {sums['lifetimeValue']:.2f}; mostly seen by {sums['favouriteChannel']}.[/]"
 
 
 # ---------------------------------------------------------------------------------------------- matching
