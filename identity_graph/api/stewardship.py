@@ -9,12 +9,14 @@ import strawberry
 from identity_graph.api.errors import BadInput
 from identity_graph.api.inputs import IdentifierInput
 from identity_graph.api.limits import LENGTH
-from identity_graph.api.types import Change, ChangeKind, Info, Profile
+from identity_graph.api.scalars import DateTime, from_cursor, microseconds, to_cursor
+from identity_graph.api.types import Change, ChangeKind, Info, Profile, page_size
 from identity_graph.domain.decision import Change as DomainChange
 from identity_graph.domain.evidence import Key
 from identity_graph.domain.identifiers import InvalidIdentifier, identify
 from identity_graph.domain.rules import Rules
-from identity_graph.services.stewardship import Declined, Done, Stewards
+from identity_graph.services.stewardship import Declined, Done, Merges, Stewards
+from identity_graph.store.graph import join_tokens
 
 MAX_REASON = 1_000
 #: Identifiers of one split; the size cap's default.
@@ -101,6 +103,38 @@ class ProfileChangePayload:
     outcome: ProfileChangeOutcome
 
 
+@strawberry.input(description="Merges that links brought about and that are not undone. What is left out says nothing.")
+class MergesInput:
+    source: str | None = strawberry.field(default=None, description="Observed by this source.")
+    model_version: str | None = strawberry.field(default=None, description="Matched by this version of the model.")
+    identifier: IdentifierInput | None = strawberry.field(default=None, description="At this device, address …")
+    from_: DateTime | None = strawberry.field(default=None, name="from", description="Written at this moment or later.")
+    to: DateTime | None = strawberry.field(default=None, description="Written before this moment.")
+
+
+@strawberry.input
+class UndoMergesInput:
+    merges: MergesInput
+    reason: str = strawberry.field(description=_REASON)
+    first: int = strawberry.field(default=20, description="So many, newest first; 100 at most.")
+    after: str | None = strawberry.field(default=None, description="The `endCursor` of the call before.")
+    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+
+
+@strawberry.type(description="What became of one of many merges.")
+class UndoneMerge:
+    change_id: strawberry.ID
+    outcome: ProfileChangeOutcome
+
+
+@strawberry.type
+class UndoMergesPayload:
+    consistency_token: str = strawberry.field(description="Empty after a dry run.")
+    results: list[UndoneMerge]
+    remaining: int = strawberry.field(description="How many merges come after these.")
+    end_cursor: str | None = strawberry.field(description="Sent as `after`, it goes on; each is undone by itself.")
+
+
 @strawberry.type
 class StewardMutation:
     @strawberry.mutation(description="Make profiles one, by a person's word.")
@@ -129,6 +163,28 @@ class StewardMutation:
     async def undo_change(self, info: Info, input: UndoChangeInput) -> ProfileChangePayload:
         stewards, by = _by(info, input.reason)
         return await _done(lambda: stewards.undo(input.change_id, input.expected_version, *by, dry_run=input.dry_run))
+
+    @strawberry.mutation(
+        description="Undo many merges, newest first, each by itself. Call it again with `endCursor` until none "
+        "remains; what was undone stays so if you stop."
+    )
+    async def undo_merges(self, info: Info, input: UndoMergesInput) -> UndoMergesPayload:
+        stewards, by = _by(info, input.reason)
+        some = _merges(input.merges, info.context.services.rules)
+        after = None if input.after is None else from_cursor(input.after, int, str)
+        found, total = await asyncio.to_thread(stewards.merges, some, page_size(input.first), after)
+        results: list[UndoneMerge] = []
+        tokens: list[str] = []
+        for _, id in found:
+            payload = await _done(lambda id=id: stewards.undo(id, None, *by, dry_run=input.dry_run))
+            results.append(UndoneMerge(change_id=strawberry.ID(id), outcome=payload.outcome))
+            tokens.append(payload.consistency_token)
+        return UndoMergesPayload(
+            consistency_token=join_tokens(filter(None, tokens)),
+            results=results,
+            remaining=total - len(found),
+            end_cursor=to_cursor(*found[-1]) if found else None,
+        )
 
     @strawberry.mutation(description="These two are never one person, whatever is observed.")
     async def set_cannot_link(self, info: Info, input: SetCannotLinkInput) -> ProfileChangePayload:
@@ -172,6 +228,17 @@ async def _done(work: Callable[[], tuple[Done, str]]) -> ProfileChangePayload:
         return ProfileChangePayload(consistency_token="", outcome=ChangeRefused(code=e.code, message=str(e)))
     outcome = ProfileChanged(profile=Profile.written(done.profile, token), changes=told(done.changes, token))
     return ProfileChangePayload(consistency_token=token, outcome=outcome)
+
+
+def _merges(asked: MergesInput, rules: Rules) -> Merges:
+    key = None
+    if asked.identifier:
+        try:
+            key = identify(asked.identifier.namespace, asked.identifier.value, rules).key
+        except InvalidIdentifier as e:
+            raise BadInput(f"merges.identifier.{e.field}: {e}") from e
+    since, until = microseconds(asked.from_, "merges.from"), microseconds(asked.to, "merges.to")
+    return Merges(asked.source, asked.model_version, key, since, until)
 
 
 def _keys(identifiers: Sequence[IdentifierInput], field: str, rules: Rules) -> list[Key]:

@@ -25,7 +25,16 @@ from identity_graph.domain.survivorship import GoldenTrait as _GoldenTrait
 from identity_graph.domain.survivorship import TraitValue
 from identity_graph.services.journey import EventPage, EventRow, Some
 from identity_graph.services.lookup import Freshness, Status
-from identity_graph.services.profiles import END_OF_TIME, MAX_PAGE, ChangeRow, LinkRow, Member, ProfileState, RecordRow
+from identity_graph.services.profiles import (
+    END_OF_TIME,
+    MAX_PAGE,
+    ChangeRow,
+    LinkRow,
+    Member,
+    MergeRow,
+    ProfileState,
+    RecordRow,
+)
 from identity_graph.services.search import Hit
 from identity_graph.services.submit import now
 
@@ -473,6 +482,27 @@ def _events(types: list[str] | None, since: str | None, until: str | None) -> So
     return Some(tuple(types or ()), 0 if start is None else start, END_OF_TIME if end is None else end)
 
 
+@strawberry.type(description="One merge in a profile's ancestry: follow `into` to its root, the profile itself.")
+class MergeTreeNode:
+    profile_id: strawberry.ID = strawberry.field(description="The profile that ended.")
+    into: strawberry.ID = strawberry.field(description="The one that it became part of then.")
+    created_at: DateTime
+    merged_at: DateTime
+    moved: int = strawberry.field(description="How many identifiers it brought.")
+    change: Change
+
+    @classmethod
+    def of(cls, row: MergeRow) -> "MergeTreeNode":
+        return cls(
+            profile_id=strawberry.ID(row.ended),
+            into=strawberry.ID(row.into),
+            created_at=moment(row.created_at),
+            merged_at=moment(row.at),
+            moved=row.moved,
+            change=Change(id=strawberry.ID(row.change), kind=ChangeKind.MERGED),
+        )
+
+
 @strawberry.type(description="One person: the durable profile of the identifiers that the evidence joins.")
 class Profile(Node):
     redirected_from: strawberry.ID | None = strawberry.field(
@@ -545,6 +575,13 @@ class Profile(Node):
         page = await info.context.services.profiles.records(self.id, page_size(first), before, self._fresh(info))
         cursors = [to_cursor(row.observed_at, row.key) for row in page.items]
         return Connection.of([Record.of(row) for row in page.items], cursors, page.more, page.total)
+
+    @strawberry.field(
+        description="The profiles that became this one, newest first, 1,000 at most; each with its parent."
+    )
+    async def merge_tree(self, info: Info) -> list[MergeTreeNode]:
+        rows = await info.context.services.profiles.merge_tree(self.id, self._fresh(info))
+        return [MergeTreeNode.of(row) for row in rows]
 
     @strawberry.field(description="What happened to this profile and to those that were merged into it, newest first.")
     async def lineage(self, info: Info, first: First = 50, after: After = None) -> Connection[Change]:

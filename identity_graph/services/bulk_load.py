@@ -197,7 +197,7 @@ class Load:
             ("Identifier", self._identifiers(device=False)),
             ("Identifier:Device", self._identifiers(device=True)),
             *(("Profile", self._shown(profiles, group)) for group in self._golden()),
-            ("Record", self._records()),
+            ("Record", self._records(at)),
             *self._observations(at),
             ("Tally", self._tallies()),
             *((label, pa.Table.from_pylist([dict(row) for row in rows])) for label, rows in others.items()),
@@ -342,7 +342,7 @@ class Load:
             }
         )
 
-    def _records(self) -> Table:
+    def _records(self, at: int) -> Table:
         rows = list(self.gathering.records.items())
         begin = len(self.keys) + self.parts.many
         return pa.table(
@@ -354,6 +354,7 @@ class Load:
                 "traits": pa.array([row[4] for _, row in rows], pa.string()),
                 "observed_at:long": pa.array([row[0] for _, row in rows], pa.int64()),
                 "digest": pa.array([row[1] for _, row in rows], pa.string()),
+                "since:long": np.full(len(rows), at),
             }
         )
 

@@ -550,7 +550,7 @@ class _Taking:
                 for key, (_, o) in sorted(newest.items())
                 if o.anchor
             ]
-            self.tx.do("record/upsert", rows=rows)
+            self.tx.do("record/upsert", rows=rows, at=self.at)
             if self.prepare:
                 model, prepared = self.prepare({key: o for key, (_, o) in newest.items() if o.anchor})
                 self.tx.do("record/prepare", rows=prepared, model=model, unmatched=UNMATCHED)

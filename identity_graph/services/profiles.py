@@ -22,6 +22,9 @@ from identity_graph.store.graph import Graph
 MAX_PAGE = 100
 """The most items of one page."""
 
+MAX_MERGES = 1_000
+"""The most merges of one tree: as many as a profile of the greatest size can have come by."""
+
 #: Later than any time that the graph holds.
 END_OF_TIME = 2**62
 
@@ -110,6 +113,18 @@ class ChangeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MergeRow:
+    """A merge among a profile's ancestors: ``ended`` became part of ``into``; ``moved`` counts its identifiers then."""
+
+    ended: str
+    into: str
+    change: str
+    at: int
+    moved: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some items in order, whether more follow, and how many there are in all."""
 
@@ -153,6 +168,7 @@ class Profiles:
         self._lineages: Coalesced[tuple[str, int, str], Page] = Coalesced(
             executor, self._load_lineages, most=MAX_PROFILES
         )
+        self._trees: Coalesced[str, list[MergeRow]] = Coalesced(executor, self._load_trees, most=MAX_PROFILES)
         self._changes: Coalesced[str, ChangeRow] = Coalesced(executor, self._load_changes)
         self._links: Coalesced[str, LinkRow] = Coalesced(executor, self._load_links)
         self._segments: Coalesced[str, list[tuple[str, int]]] = Coalesced(executor, self._load_segments)
@@ -186,6 +202,10 @@ class Profiles:
         """A page of changes as (time, id, kind), newest first: all that happened to the profile and to those merged
         into it."""
         return await self._lineages.one(_Window(fresh, first), (id, *(TOP if after is None else after))) or EMPTY
+
+    async def merge_tree(self, id: str, fresh: Freshness = NOW) -> list[MergeRow]:
+        """The merges that made the profile what it is, newest first; at most :data:`MAX_MERGES`."""
+        return await self._trees.one(fresh, id) or []
 
     async def change(self, id: str, fresh: Freshness = NOW) -> ChangeRow | None:
         return await self._changes.one(fresh, id)
@@ -260,6 +280,10 @@ class Profiles:
         else:
             ((rows,),) = self._graph.read("segment/of_profiles_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
         return {id: [(name, entered) for name, entered in items] for id, items in rows}
+
+    def _load_trees(self, fresh: Freshness, ids: list[str]) -> Mapping[str, list[MergeRow]]:
+        ((rows,),) = self._graph.read("lineage/tree", token=fresh.token, ids=ids, limit=MAX_MERGES)
+        return {id: [MergeRow(*merge) for merge in merges] for id, merges in rows}
 
     def _load_changes(self, fresh: Freshness, ids: list[str]) -> Mapping[str, ChangeRow]:
         made = [id.removeprefix(CREATED) for id in ids if id.startswith(CREATED)]

@@ -6,7 +6,7 @@ from then on, and so is whatever arrives again.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from identity_graph.domain.decision import NOTHING_STATED, Change, Claim, ProfileRef, Stated, created_change_id
@@ -14,8 +14,9 @@ from identity_graph.domain.evidence import CannotLink, Key, LinkKind, Refusal, l
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.rules import Rules
 from identity_graph.services.observe import Cause, Clock, Written, known_profile, new_id, state
+from identity_graph.services.profiles import END_OF_TIME
 from identity_graph.store.errors import StaleRead
-from identity_graph.store.graph import Graph, Transaction
+from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph, Transaction
 
 CANNOT_LINK_SET, CANNOT_LINK_REMOVED = "CANNOT_LINK_SET", "CANNOT_LINK_REMOVED"
 #: Profiles that one merge may join.
@@ -36,6 +37,19 @@ class Done:
 
     profile: ProfileRef
     changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Merges:
+    """Merges that links brought about and that are not undone: by links of a source, of a model's version, of an
+    identifier; from a moment on and before another (microseconds since 1970). None says nothing of it.
+    """
+
+    source: str | None = None
+    model: str | None = None
+    key: Key | None = None
+    since: int | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,17 @@ class Stewards:
     ) -> tuple[Done, str]:
         """Take a change back, and keep it so. ``expected`` is the version of the profile that it made or kept."""
         return self._act(actor, reason, dry_run, lambda act: act.undo(change, expected))
+
+    def merges(self, some: Merges, first: int, after: tuple[int, str] | None) -> tuple[list[tuple[int, str]], int]:
+        """Moments and ids of such merges, newest first, and how many there are from here on.
+
+        ``after`` is the last one of the page before.
+        """
+        at, id = after or (END_OF_TIME, "")
+        ((total, rows),) = self._graph.read(
+            "change/merges", timeout=LONG_READ_TIMEOUT, **asdict(some), at=at, id=id, limit=first
+        )
+        return [(at, id) for at, id in rows], total
 
     def set_cannot_link(
         self, a: Key, b: Key, expected: int | None, actor: str, reason: str, *, dry_run: bool = False

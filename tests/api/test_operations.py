@@ -1,5 +1,8 @@
 """Every operation of the contract, as clients hold it, on the real database."""
 
+from datetime import UTC, datetime
+from typing import Any
+
 import graphql
 import pytest
 from live import OPERATIONS, ROOT, Cypher, Service, an, an_email, seen
@@ -304,3 +307,26 @@ def test_lean_resolve_answers_as_graphql_does(service: Service) -> None:
         for found in lean.json()["results"]
     ] == graphql_found
     assert [found["status"] for found in graphql_found] == ["RESOLVED", "UNKNOWN", "INVALID", "BLOCKED"]
+
+
+def test_a_record_is_answered_as_it_was(service: Service) -> None:
+    """Its traits of then, also where a newer row replaced them or an older one came late."""
+    card = an("crm_id")
+
+    def said(plan: str, day: int) -> dict[str, Any]:
+        when = f"2026-03-{day:02}T10:00:00Z"
+        return seen(card, source="crm", recordId=card["value"], observedAt=when, traits={"plan": plan})
+
+    moments: list[str] = []
+    for plan, day in (("free", 5), ("pro", 7), ("trial", 1)):
+        service.submit(said(plan, day))
+        moments.append(datetime.now(UTC).isoformat())
+    service.submit(said("team", 9))
+
+    def plan_of(at: str | None) -> tuple[Any, Any]:
+        profile = service.run("Customer360", {"identifier": card, "asOf": at})["profileByIdentifier"]
+        (record,) = [edge["node"] for edge in profile["records"]["edges"]]
+        return profile["goldenRecord"][0]["value"], record["traits"]["plan"]
+
+    assert [plan_of(at) for at in moments] == [("free", "free"), ("pro", "pro"), ("pro", "pro")]
+    assert plan_of(None) == ("team", "team")

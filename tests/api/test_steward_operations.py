@@ -156,3 +156,57 @@ def test_every_act_needs_a_reason(service: Service) -> None:
         {"i": {"changeId": "x", "reason": "  "}},
     ).json()
     assert "reason" in answer["errors"][0]["message"]
+
+
+MERGES = """mutation($input: UndoMergesInput!) { undoMerges(input: $input) {
+    remaining endCursor results { changeId outcome { __typename ... on ChangeRefused { code } } } } }"""
+
+
+def test_everything_that_a_bad_source_merged_is_undone_page_by_page(service: Service) -> None:
+    source, other = an("x")["value"], an("x")["value"]
+    pairs = [(an_email(), an("phone", f"+31 6 1{n}34 5678")) for n in range(3)]
+    kept = (an_email(), an_email())
+    for one, two in (*pairs, kept):
+        service.submit(seen(one), seen(two))
+    service.submit(*(seen(*pair, source=source) for pair in pairs), seen(*kept, source=other))
+
+    def undo(**more: Any) -> dict[str, Any]:
+        input = WHY | {"merges": {"source": source}, "first": 2} | more
+        return service.post(MERGES, {"input": input}).json()["data"]["undoMerges"]
+
+    preview = undo(dryRun=True)
+    assert (len(preview["results"]), preview["remaining"]) == (2, 1)
+    assert service.profile_of(pairs[0][0]) == service.profile_of(pairs[0][1])
+    first = undo()
+    assert [one["outcome"]["__typename"] for one in first["results"]] == ["ProfileChanged"] * 2
+    assert [one["changeId"] for one in first["results"]] == [one["changeId"] for one in preview["results"]]
+    last = undo(after=first["endCursor"])
+    assert (len(last["results"]), last["remaining"]) == (1, 0)
+    assert undo() == {"remaining": 0, "endCursor": None, "results": []}
+    assert all(service.profile_of(one) != service.profile_of(two) for one, two in pairs)
+    assert service.profile_of(kept[0]) == service.profile_of(kept[1])
+
+
+@pytest.mark.parametrize(
+    ("merges", "field"),
+    [({"from": "yesterday"}, "merges.from"), ({"identifier": an("email", "x")}, "merges.identifier.value")],
+)
+def test_an_unusable_choice_of_merges_names_its_field(service: Service, merges: dict[str, Any], field: str) -> None:
+    (error,) = service.post(MERGES, {"input": WHY | {"merges": merges}}).json()["errors"]
+    assert field in error["message"]
+
+
+def test_the_tree_of_merges_has_every_ancestor_and_forgets_what_was_undone(service: Service) -> None:
+    keys = [an_email() for _ in range(4)]
+    ids = [service.submit(seen(key))[0]["profile"]["id"] for key in keys]
+    (low,) = service.submit(seen(keys[2], keys[3]))
+    service.submit(seen(keys[0], keys[1]), seen(keys[0], keys[2]))
+    query = "query($id: ID!) { profile(id: $id) { mergeTree { profileId into moved change { id kind } } } }"
+
+    def tree() -> set[tuple[str, str, int]]:
+        nodes = service.post(query, {"id": ids[3]}).json()["data"]["profile"]["mergeTree"]
+        return {(n["profileId"], n["into"], n["moved"]) for n in nodes}
+
+    assert tree() == {(ids[1], ids[0], 1), (ids[2], ids[0], 2), (ids[3], ids[2], 1)}
+    done(service, "UndoChange", changeId=low["changes"][0]["id"])
+    assert tree() == set()

@@ -96,7 +96,7 @@ def anonymous(stored: Stored) -> dict[str, Any]:
     return {
         "identifiers": stored.identifiers,
         "links": stored.links,
-        "records": stored.records,
+        "records": {key: record | {"since": None} for key, record in stored.records.items()},
         "profiles": {
             name[id]: {key: value for key, value in profile.items() if key not in left_out}
             for id, profile in stored.profiles.items()

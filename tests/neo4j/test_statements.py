@@ -18,6 +18,7 @@ from identity_graph.store.statements import Statement, StatementError, all_state
 
 #: Statements that may scan a label, and why that is all right.
 SCANS = {
+    "change/merges": "looks at all changes, when a steward undoes many",
     "database/is_empty": "looks at one node at most",
     "ingest/totals": "counts once a command",
     "link/refusals": "counts all refused links, for a report",
