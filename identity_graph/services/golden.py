@@ -12,16 +12,15 @@ from identity_graph.services.catalogue import NOTHING_KNOWN, Catalogue
 from identity_graph.store.graph import Transaction
 
 
-def refresh_golden(tx: Transaction, profiles: Iterable[str], rules: Rules, catalogue: Catalogue) -> dict[str, set[str]]:
-    """Let profiles show what their records say now; the names of the properties that changed.
+def refresh_golden(
+    tx: Transaction, profiles: Iterable[Sequence[Any]], rules: Rules, catalogue: Catalogue
+) -> dict[str, set[str]]:
+    """Let profiles, which the transaction holds, show what their records say now; the names of what changed of each.
 
-    Profiles are named by their elements, and the transaction holds them.
+    Each profile is its element, the properties that it shows, and its records as for :func:`golden_properties`.
     """
-    elements = sorted(profiles)
-    if not elements:
-        return {}
     rows: list[list[Any]] = []
-    for element, shown, records in tx.one("golden/read", elements=elements):
+    for element, shown, records in profiles:
         wanted = golden_properties(records, rules, catalogue)
         stale = dict(shown)
         change = {name: value for name, value in wanted.items() if stale.get(name) != value}

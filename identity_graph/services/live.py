@@ -5,7 +5,7 @@ told in names of facts: the properties of a golden record, ``identifiers``, ``se
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,8 @@ from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.segments import EVENTS, IDENTIFIERS, SEEN, Definitions, Facts, parse_rule
 from identity_graph.domain.traits import DATE, TRAIT
-from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits, revisions
+from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits
+from identity_graph.services.catalogue import revisions as read_revisions
 from identity_graph.services.golden import refresh_golden
 from identity_graph.store.graph import Transaction
 
@@ -62,7 +63,7 @@ _known: dict[tuple[str, str], Active] = {}
 
 def active_segments(tx: Transaction, rules: Rules, revision: str | None = None) -> Active | None:
     """The segments as this transaction sees them, whose ``revision`` it may know; None where none was ever defined."""
-    revision = revision or revisions(tx).get(SEGMENTS)
+    revision = revision or read_revisions(tx).get(SEGMENTS)
     if revision is None:
         return None
     key = (revision, rules.version)
@@ -74,6 +75,19 @@ def active_segments(tx: Transaction, rules: Rules, revision: str | None = None) 
     return _known[key]
 
 
+def turned_by(plan: Plan) -> set[str]:
+    """The profiles that end or come back."""
+    return {loser for loser, _, _ in plan.entomb} | set(plan.revive)
+
+
+def moved_by(plan: Plan) -> set[str]:
+    """The profiles that give or take members."""
+    moved = {id for pair in plan.absorb for id in pair} | turned_by(plan)
+    if plan.move:
+        moved |= {id for id, profile in plan.profiles.items() if profile.changed} | {id for _, id in plan.move}
+    return moved
+
+
 def keep_current(
     tx: Transaction,
     plan: Plan,
@@ -81,32 +95,29 @@ def keep_current(
     rules: Rules,
     at: int,
     *,
+    revisions: Mapping[str, str],
+    golden: Iterable[Sequence[Any]],
     records: Iterable[Observation] = (),
-    holders: AbstractSet[str] = frozenset(),
     happened: Iterable[tuple[str, str]] = (),
     shared: AbstractSet[str] = frozenset(),
 ) -> None:
     """Let profiles show what a plan, already written, makes of them.
 
-    ``element`` names identifiers and profiles as the database does. ``records`` are those that were written,
-    ``holders`` the profiles, by element, that hold them, ``happened`` the types of events with the profiles whose they
-    are, ``shared`` the profiles of shared identifiers that were seen. The transaction holds all but the latter. ``at``
-    is in microseconds since 1970.
+    ``element`` names identifiers and profiles as the database does. ``revisions`` are of the catalogue and of segments;
+    ``golden`` is what :func:`refresh_golden` needs of the profiles that moved or whose records did. ``records`` are
+    those that were written, ``happened`` the types of events with the profiles whose they are, ``shared`` the profiles
+    of shared identifiers that were seen. The transaction holds all but the latter. ``at`` is in microseconds since
+    1970.
     """
-    found = revisions(tx)
-    catalogue = note_traits(tx, found.get(TRAITS), records)
-    current = active_segments(tx, rules, found[SEGMENTS]) if SEGMENTS in found else None
-    # A shared identifier joins nobody, so its profile was not locked for the sake of its links.
-    unheld = shared if current else shared & holders
-    if unheld:
-        tx.one("profile/lock", elements=sorted(unheld))
-    turned = {loser for loser, _, _ in plan.entomb} | set(plan.revive)
-    moved = {id for pair in plan.absorb for id in pair} | turned
-    if plan.move:
-        moved |= {id for id, profile in plan.profiles.items() if profile.changed} | {id for _, id in plan.move}
-    changed = refresh_golden(tx, {element[id] for id in moved} | holders, rules, catalogue)
+    catalogue = note_traits(tx, revisions.get(TRAITS), records)
+    current = active_segments(tx, rules, revisions[SEGMENTS]) if SEGMENTS in revisions else None
+    changed = refresh_golden(tx, golden, rules, catalogue)
     if current is None:
         return
+    # A shared identifier joins nobody, so its profile was not locked for the sake of its links.
+    if shared:
+        tx.one("profile/lock", elements=sorted(shared))
+    turned, moved = turned_by(plan), moved_by(plan)
     for one in shared:
         changed.setdefault(one, set()).add(SEEN)
     for id in {*plan.home.values(), *plan.profiles, *moved}:

@@ -14,11 +14,12 @@ one core of the database is idle otherwise.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, TypedDict
 
 import orjson
 import uuid_utils
@@ -49,7 +50,7 @@ from identity_graph.domain.evidence import CannotLink, Key, Link, LinkKind, Obse
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import DisjointSets
 from identity_graph.domain.rules import Rules
-from identity_graph.services.live import keep_current
+from identity_graph.services.live import keep_current, moved_by
 from identity_graph.store.errors import Conflict, Refused, StaleRead
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
@@ -60,6 +61,17 @@ Taken = tuple[list[Answer], str]
 Clock = Callable[[], int]
 #: Rows are lists of plain values: the driver packs those natively and asks Python about each tuple or enum.
 Row = list[Any]
+#: Lists of rows by their names in `batch/write`.
+Rows = dict[str, list[Any]]
+
+
+class Found(TypedDict):
+    """What `batch/write` found for :func:`keep_current`."""
+
+    golden: list[Row]
+    revisions: dict[str, str]
+
+
 #: Each time more of what is read is held already; a component that grows faster than this is left to its writer.
 READS = 4
 #: Why a record waits for its matching: it was written, or another model is being activated.
@@ -209,9 +221,12 @@ class Picture:
     @classmethod
     def read(cls, tx: Transaction, batch: Sequence[Observation]) -> "Picture":
         picture = cls()
-        picture._read_observations(tx, batch)
+        observations = list({o.id for o in batch})
+        keys = sorted({i.key for o in batch for i in o.identifiers})
+        ((taken, found),) = tx.run("batch/read", observations=observations, keys=keys)
+        picture._know_observations(batch, taken)
         if picture.fresh:
-            picture._read_identifiers(tx, {i.key for o in picture.fresh.values() for i in o.identifiers})
+            picture._know_identifiers(found)
             picture._read_neighbours(tx)
         return picture
 
@@ -219,15 +234,15 @@ class Picture:
     def of(cls, tx: Transaction, keys: Iterable[Key], ended: list[str]) -> "Picture":
         """What is known of identifiers without any observation, and of profiles that ended."""
         picture = cls()
-        picture._read_identifiers(tx, keys)
+        picture._know_identifiers(tx.one("identifier/find", keys=sorted(keys)))
         picture._read_neighbours(tx)
         if ended:
             for row in tx.one("profile/ended", ids=ended):
                 picture._know(row[1:])
         return picture
 
-    def _read_observations(self, tx: Transaction, batch: Sequence[Observation]) -> None:
-        stored = {row[0]: row[1:] for row in tx.one("observation/find", ids=list({o.id for o in batch}))}
+    def _know_observations(self, batch: Sequence[Observation], taken: Iterable[Row]) -> None:
+        stored = {row[0]: row[1:] for row in taken}
         for o in batch:
             if o.id not in stored:
                 self.fresh.setdefault(o.id, o)
@@ -235,8 +250,8 @@ class Picture:
                 digest, result = stored[o.id]
                 self.stored[o.id] = digest, _unpack(o.id, result)
 
-    def _read_identifiers(self, tx: Transaction, keys: Iterable[Key]) -> None:
-        for row in tx.one("identifier/find", keys=sorted(keys)):
+    def _know_identifiers(self, found: Iterable[Row]) -> None:
+        for row in found:
             self.element[row[0]] = row[1]
             self.identifiers[row[0]] = _known_identifier(row[2], row[3], row[5])
             if row[5] is not None:
@@ -325,6 +340,7 @@ class _Taking:
         self.prepare, self.cause = prepare, cause
         self.element = dict(picture.element)
         self.link_element: dict[str, str] = {}
+        self.number: dict[str, int] = {}
 
     def take(self, batch: list[Observation]) -> list[Answer]:
         picture = self.picture
@@ -341,7 +357,18 @@ class _Taking:
             if (known := picture.identifiers.get(key)) and known.state == SHARED and known.profile
         }
         answers = outcomes(batch, seen, plan, shared)
-        self._write(batch, seen, plan, answers)
+        records = _newest(batch)
+        rows = self._decided(plan, {o.anchor.key for o in records.values() if o.anchor})
+        rows |= self._identifiers(seen, plan) | self._links(seen, plan) | self._records(records)
+        rows |= self._observations(batch, answers)
+        written = self._write(rows)
+        crowded = [self.element[key] for key, s in seen.sightings.items() if s.newly_shared and not s.new]
+        if crowded:
+            self.tx.do("link/name_shared", elements=crowded)
+        if records and self.prepare:
+            model, prepared = self.prepare(records)
+            self.tx.do("record/prepare", rows=prepared, model=model, unmatched=UNMATCHED)
+        self._keep_current(batch, seen, plan, records.values(), written)
         return list(answers)
 
     def state(self, stated: Stated, still_so: Callable[[], bool]) -> Written | None:
@@ -354,10 +381,10 @@ class _Taking:
         self.at = self.clock()
         component = self._component(again)
         plan = decide(seen, picture.profiles, component, self.rules, new_id)
-        self._write_profiles(plan)
-        self._write_verdicts(plan)
-        self._write_moves(plan)
-        keep_current(self.tx, plan, self.element, self.rules, self.at)
+        written = self._write(self._decided(plan))
+        if plan.revive:
+            self.tx.do("profile/revive", elements=[self.element[id] for id in plan.revive], at=self.at)
+        keep_current(self.tx, plan, self.element, self.rules, self.at, **written)
         into = dict(plan.absorb)
         home = {key: profile for key, known in picture.identifiers.items() if (profile := known.profile)}
         home = {key: into.get(profile, profile) for key, profile in home.items()} | dict(plan.move)
@@ -397,8 +424,8 @@ class _Taking:
         """Hold the profiles until the commit; give up where they, or these members, are not as they were read."""
         if not profiles:
             return
-        locked = self.tx.one("profile/lock", elements=sorted(self.element[id] for id in profiles))
-        found = self.tx.one("identifier/again", elements=[self.element[key] for key in keys])
+        elements = sorted(self.element[id] for id in profiles)
+        ((locked, found),) = self.tx.run("batch/lock", elements=elements, identifiers=[self.element[k] for k in keys])
         held = {row[0]: known_profile(row) for row in locked}
         members = {key: _known_identifier(state, partners, profile) for key, state, partners, profile in found}
         if {self.element[id]: self.picture.profiles[id] for id in profiles} != held or {
@@ -406,16 +433,16 @@ class _Taking:
         } != members:
             raise StaleRead("a profile changed between reading and locking")
 
-    def _write(self, batch: list[Observation], seen: Survey, plan: Plan, answers: list[Accepted]) -> None:
-        self._write_profiles(plan)
-        self._write_identifiers(seen, plan)
-        self._write_links(seen, plan)
-        self._write_moves(plan)
-        records = self._write_records(batch)
-        self._write_observations(batch, answers)
-        self._keep_current(batch, seen, plan, records)
+    def _write(self, rows: Rows) -> Found:
+        by = self.cause
+        said = {"cause": by.kind, "act": by.act, "actor": by.actor, "reason": by.reason}
+        ((made, golden, revisions),) = self.tx.run("batch/write", rows=rows, at=self.at, **said)
+        self.element.update(zip((row[0] for row in rows["new_profiles"]), made, strict=True))
+        return {"golden": golden, "revisions": dict(revisions)}
 
-    def _keep_current(self, batch: list[Observation], seen: Survey, plan: Plan, records: Sequence[Observation]) -> None:
+    def _keep_current(
+        self, batch: list[Observation], seen: Survey, plan: Plan, records: Iterable[Observation], written: Found
+    ) -> None:
         homes = {key: self.element[id] for key, id in plan.home.items()}
         shared = {
             key: self.element[known.profile]
@@ -429,134 +456,92 @@ class _Taking:
             self.element,
             self.rules,
             self.at,
+            **written,
             records=records,
-            holders={homes[o.anchor.key] for o in records if o.anchor},
             happened=[(homes[o.anchor.key], o.event.type) for o in batch if o.event and o.anchor],
             shared=set(shared.values()),
         )
 
-    def _write_profiles(self, plan: Plan) -> None:
+    def _decided(self, plan: Plan, anchors: Collection[Key] = ()) -> Rows:
+        """Rows of `batch/write` for profiles, verdicts, moves and lineage. ``anchors`` are of records to be written."""
         new = [p for p in plan.profiles.values() if p.new]
-        if new:
-            rows = [
-                [p.id, p.size, p.refused, as_text(p.limited), p.observation, p.link, p.guarded or None] for p in new
-            ]
-            elements = self.tx.one("profile/create", rows=rows, at=self.at)
-            self.element.update(zip((p.id for p in new), elements, strict=True))
         old = [p for p in plan.profiles.values() if p.changed and not p.new]
-        if old:
-            rows = [[self.element[p.id], p.size, p.refused, as_text(p.limited), p.guarded or None] for p in old]
-            self.tx.do("profile/update", rows=rows)
+        written = [p.id for p in (*new, *old)]
+        golden = moved_by(plan) | self._holders(plan, anchors)
+        participants = {id for change in plan.changes for id, _ in change.participants}
+        others = sorted((participants | golden).difference(written))
+        element, number = self.element, self.number
+        number.update((id, n) for n, id in enumerate((*written, *others)))
+        changes: list[Row] = []
+        for c in plan.changes:
+            roles = [[number[id], role] for id, role in c.participants]
+            changes.append([c.id, c.kind, c.link, c.observation, list(c.moved) or None, roles])
+        return {
+            "new_profiles": [
+                [p.id, p.size, p.refused, as_text(p.limited), p.observation, p.link, p.guarded or None] for p in new
+            ],
+            "profiles": [[element[p.id], p.size, p.refused, as_text(p.limited), p.guarded or None] for p in old],
+            "other_profiles": [element[id] for id in others],
+            "verdicts": [[self.link_element[id], *verdict(refusal)] for id, refusal in plan.judged],
+            "absorb": [[number[loser], number[survivor]] for loser, survivor in plan.absorb],
+            "move": [[element[key], number[id]] for key, id in plan.move],
+            "entomb": [[number[loser], number[survivor], change] for loser, survivor, change in plan.entomb],
+            "changes": changes,
+            "golden": [number[id] for id in sorted(golden, key=lambda id: element.get(id, ""))],
+        }
 
-    def _write_identifiers(self, seen: Survey, plan: Plan) -> None:
-        rule = self.rules.rule
-        created: list[Row] = []
+    def _holders(self, plan: Plan, anchors: Iterable[Key]) -> set[str]:
+        """The profiles that records belong to."""
+        known = self.picture.identifiers
+        ids = {plan.home[key] if key in plan.home else known[key].profile for key in anchors}
+        return {id for id in ids if id}
+
+    def _identifiers(self, seen: Survey, plan: Plan) -> Rows:
+        new: list[Row] = []
         junk: list[Row] = []
-        touched: list[Row] = []
+        known: list[Row] = []
+        keys: tuple[list[Key], list[Key], list[Key]] = [], [], []
         for key, s in sorted(seen.sightings.items()):
             partners = as_text(sorted(s.partners)) if s.partners else None
             if not s.new:
                 state = s.state if s.newly_shared else None
-                touched.append([self.element[key], s.first_seen, s.last_seen, sorted(s.sources), partners, state])
+                known.append([self.element[key], s.first_seen, s.last_seen, sorted(s.sources), partners, state])
+                keys[2].append(key)
                 continue
             i = s.identifier
             raw = None if i.raw == i.value else i.raw
             row = [key, raw, s.first_seen, s.last_seen, as_text(sorted(s.sources))]
             if s.state == BLOCKED:
                 junk.append(row)
+                keys[1].append(key)
             else:
-                profile = self.element[plan.home[key]]
-                created.append([*row, s.state, partners, rule(i.namespace).is_device, profile])
-        if created:
-            elements = self.tx.one("identifier/create", rows=created, at=self.at)
-            self.element.update(zip((row[0] for row in created), elements, strict=True))
-        if junk:
-            elements = self.tx.one("identifier/create_blocked", rows=junk)
-            self.element.update(zip((row[0] for row in junk), elements, strict=True))
-        if touched:
-            self.tx.do("identifier/touch", rows=touched)
+                is_device = self.rules.rule(i.namespace).is_device
+                new.append([*row, s.state, partners, is_device, self.number[plan.home[key]]])
+                keys[0].append(key)
+        self.number.update((key, n) for n, key in enumerate(chain(*keys)))
+        return {"new_identifiers": new, "new_junk": junk, "identifiers": known}
 
-    def _write_links(self, seen: Survey, plan: Plan) -> None:
-        sightings = seen.sightings
-        perhaps = [c.id for c in seen.claims.values() if not (sightings[c.a].new or sightings[c.b].new)]
-        perhaps = [id for id in perhaps if id not in self.link_element]
-        if perhaps:
-            self.link_element.update(self.tx.one("link/find", ids=perhaps))
+    def _links(self, seen: Survey, plan: Plan) -> Rows:
         new: list[Row] = []
-        old: list[Row] = []
+        perhaps_new: list[Row] = []
+        number, sightings = self.number, seen.sightings
         for c in seen.claims.values():
-            element = self.link_element.get(c.id)
-            if element:
-                old.append([element, c.first_seen, c.last_seen, c.count])
-                continue
-            seen_when = [c.first_seen, c.last_seen, c.count, *verdict(plan.refused.get(c.id))]
-            new.append([self.element[c.a], self.element[c.b], c.id, "OBSERVED", c.source, *seen_when])
-        if new:
-            self.tx.do("link/create", rows=new)
-        if old:
-            self.tx.do("link/touch", rows=old)
-        self._write_verdicts(plan)
-        crowded = [self.element[key] for key, s in sightings.items() if s.newly_shared and not s.new]
-        if crowded:
-            self.tx.do("link/name_shared", elements=crowded)
+            ends_known = not (sightings[c.a].new or sightings[c.b].new)
+            seen_when = [c.first_seen, c.last_seen, c.count]
+            row = [number[c.a], number[c.b], c.id, c.source, *seen_when, *verdict(plan.refused.get(c.id))]
+            (perhaps_new if ends_known else new).append(row)
+        return {"new_links": new, "links": perhaps_new}
 
-    def _write_verdicts(self, plan: Plan) -> None:
-        if plan.judged:
-            self.tx.do("link/judge", rows=[[self.link_element[id], *verdict(r)] for id, r in plan.judged])
+    def _records(self, newest: Mapping[str, Observation]) -> Rows:
+        records: list[Row] = []
+        for key, o in sorted(newest.items()):
+            traits = orjson.dumps(o.traits, option=orjson.OPT_SORT_KEYS).decode()
+            if o.anchor:
+                row = [key, o.source, o.record_id, traits, o.observed_at, o.digest, self.number[o.anchor.key]]
+                records.append(row)
+        return {"records": records}
 
-    def _write_moves(self, plan: Plan) -> None:
-        moved: dict[str, list[Key]] = {}
-        if plan.absorb:
-            rows = [[self.element[loser], self.element[survivor]] for loser, survivor in plan.absorb]
-            moved = dict(self.tx.one("membership/absorb", rows=rows, at=self.at))
-        if plan.move:
-            rows = [[self.element[key], self.element[id]] for key, id in plan.move]
-            self.tx.do("membership/move", rows=rows, at=self.at)
-        if plan.entomb:
-            rows = [[self.element[loser], self.element[survivor], change] for loser, survivor, change in plan.entomb]
-            self.tx.do("profile/entomb", rows=rows, at=self.at)
-        if plan.revive:
-            self.tx.do("profile/revive", elements=[self.element[id] for id in plan.revive], at=self.at)
-        if plan.changes:
-            changes: list[Row] = []
-            for c in plan.changes:
-                keys = list(c.moved) or sorted(moved.get(self.element[c.participants[-1][0]], ()))
-                roles = [[self.element[id], role] for id, role in c.participants]
-                changes.append([c.id, c.kind, c.link, c.observation, keys, roles])
-            by = self.cause
-            self.tx.do(
-                "change/create", rows=changes, at=self.at, cause=by.kind, act=by.act, actor=by.actor, reason=by.reason
-            )
-
-    def _write_records(self, batch: list[Observation]) -> list[Observation]:
-        """Write records; the observations that they are from."""
-        newest: dict[str, tuple[tuple[int, str], Observation]] = {}
-        for o in batch:
-            if o.traits is not None and o.record_key:
-                rank = (o.observed_at, o.digest)
-                if o.record_key not in newest or rank > newest[o.record_key][0]:
-                    newest[o.record_key] = (rank, o)
-        if newest:
-            rows = [
-                [
-                    key,
-                    o.source,
-                    o.record_id,
-                    orjson.dumps(o.traits, option=orjson.OPT_SORT_KEYS).decode(),
-                    o.observed_at,
-                    o.digest,
-                    self.element[o.anchor.key],
-                ]
-                for key, (_, o) in sorted(newest.items())
-                if o.anchor
-            ]
-            self.tx.do("record/upsert", rows=rows, at=self.at)
-            if self.prepare:
-                model, prepared = self.prepare({key: o for key, (_, o) in newest.items() if o.anchor})
-                self.tx.do("record/prepare", rows=prepared, model=model, unmatched=UNMATCHED)
-        return [o for _, o in newest.values() if o.anchor]
-
-    def _write_observations(self, batch: list[Observation], answers: list[Accepted]) -> None:
+    def _observations(self, batch: Sequence[Observation], answers: Sequence[Accepted]) -> Rows:
         """What was observed and what came of it; an observation that tells of an event is also that event."""
         plain: list[Row] = []
         events: list[Row] = []
@@ -569,15 +554,22 @@ class _Taking:
                 tallies[place] = tallies[place].plus(one) if place in tallies else one
             else:
                 plain.append(row)
-        if plain:
-            self.tx.do("observation/create", rows=plain, at=self.at)
-        if events:
-            self.tx.do("event/create", rows=events, at=self.at)
-            rows = [
-                [tally_key(by, type, source), self.element[by], type, source, t.count, t.first, t.last, t.amount]
-                for (by, type, source), t in sorted(tallies.items())
-            ]
-            self.tx.do("event/tally", rows=rows)
+        tallied: list[Row] = [
+            [tally_key(by, type, source), self.number[by], type, source, t.count, t.first, t.last, t.amount]
+            for (by, type, source), t in sorted(tallies.items())
+        ]
+        return {"observations": plain, "events": events, "tallies": tallied}
+
+
+def _newest(batch: Iterable[Observation]) -> dict[str, Observation]:
+    """The newest row of each record, by its key; of two of one moment that of the greater digest."""
+    found: dict[str, Observation] = {}
+    for o in batch:
+        if o.traits is not None and (key := o.record_key):
+            other = found.get(key)
+            if other is None or (o.observed_at, o.digest) > (other.observed_at, other.digest):
+                found[key] = o
+    return found
 
 
 def tally_key(by: Key, type: str, source: str) -> str:

@@ -206,12 +206,12 @@ class Graph:
         return not _missing(self.read("migration/list"))
 
     def plan_writes(self) -> None:
-        """Have every statement that writes a list planned, by giving it an empty one; it takes a second or two."""
-        nothing = {"List": [], "Integer": 0, "Float": 0.0, "String": ""}
+        """Have every statement that writes lists planned, by giving it empty ones; it takes a second or two."""
+        nothing = {"List": [], "Map": {}, "Integer": 0, "Float": 0.0, "String": ""}
 
         def work(tx: Transaction) -> None:
             for of in all_statements():
-                if of.access == "write" and any(kind.startswith("List") for kind in of.params.values()):
+                if of.access == "write" and any(kind.startswith(("List", "Map")) for kind in of.params.values()):
                     tx.run(of.name, **{name: nothing[kind.partition("<")[0]] for name, kind in of.params.items()})
 
         self.write(work, dry_run=True, timeout=LONG_READ_TIMEOUT)
