@@ -63,5 +63,10 @@ def _raw(_cls: type, value: Mapping[str, Any], _: InputContext) -> Mapping[str, 
     return value
 
 
+def _submit_links(cls: type[SubmitLinksInput], value: Mapping[str, Any], _: InputContext) -> SubmitLinksInput:
+    return cls(observations=value["observations"], dry_run=value["dryRun"])
+
+
+get_object_definition(SubmitLinksInput, strict=True).from_input = _submit_links
 get_object_definition(IdentifierInput, strict=True).from_input = _identifier
 get_object_definition(ObservationInput, strict=True).from_input = _raw

@@ -42,6 +42,8 @@ MAX_ROOT_FIELDS = 10
 MAX_DIRECTIVES = 10
 MAX_COST = 5_000
 MAX_ERRORS = 5
+#: Costs kept of each document, by the numbers and lengths in its variables.
+COSTS_KEPT = 100
 
 #: The key of a field's metadata that says how long its list usually is.
 LENGTH = "length"
@@ -96,10 +98,17 @@ class Plan:
         self._defaults = {d.variable.name.value: d.default_value for d in operation.variable_definitions or ()}
         root = schema.get_root_type(operation.operation)
         self._root = self._plan(root, operation.selection_set)
+        self._costs: dict[tuple[tuple[bool, int | tuple[int]], ...], int] = {}
         self._check(document)
 
     def check_cost(self, variables: Variables) -> None:
-        cost = self._cost(self._root, None, variables, {})
+        # The cost follows from these numbers, and a client sends the same ones again and again.
+        numbers = tuple((name in variables, _extent(variables.get(name))) for name in self._defaults)
+        cost = self._costs.get(numbers)
+        if cost is None:
+            cost = self._cost(self._root, None, variables, {})
+            if len(self._costs) < COSTS_KEPT:
+                self._costs[numbers] = cost
         if cost > MAX_COST:
             raise TooComplex(f"the request may return {cost} objects, {MAX_COST} are allowed; ask for smaller pages")
 
@@ -202,6 +211,11 @@ class Plan:
                 return max((self._longest(f.value, variables) for f in node.fields), default=0)
             case _:
                 return 0
+
+
+def _extent(value: object) -> int | tuple[int]:
+    """All that the cost of a request takes from the value of a variable."""
+    return value if isinstance(value, int) else (_longest(value),)
 
 
 def _longest(value: object) -> int:
