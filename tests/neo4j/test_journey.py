@@ -21,10 +21,8 @@ from identity_graph.domain.intake import EPOCH
 from identity_graph.domain.rules import Rules
 from identity_graph.services.journey import EventRow, Journeys, Place, Some
 from identity_graph.services.lookup import NOW, Freshness
-from identity_graph.services.profiles import END_OF_TIME
 from identity_graph.services.submit import now, write_batch
 from identity_graph.store.graph import Graph
-from identity_graph.store.statements import statement
 
 RULES = Rules()
 DEVICES = ("cookie_id:one", "cookie_id:two", "device_id:three")
@@ -192,40 +190,3 @@ def test_aggregates_are_those_of_all_events_whatever_merged_and_fell_apart(
 
 def joined(found: Aggregates) -> list[Any]:
     return [(t.type, t.count, t.first, t.last, t.amount, t.sources) for t in found.totals] + [found.favourite_channel]
-
-
-def test_a_page_costs_the_same_however_long_the_journey_is(graph: Graph, driver: neo4j.Driver) -> None:
-    """The database's own count of what it touched, for the newest page, one in the middle and one of a rare type."""
-    costs: list[list[int]] = []
-    for length in (100, 2_000):
-        write_batch(graph, [said(f"{length}-{key}", "user_id:u", key) for key in DEVICES], RULES)
-        many = [happened(f"e{length}-{n}", n, "page", DEVICES[n % 3]) for n in range(length)]
-        rare = happened(f"rare{length}", 5, "purchase", DEVICES[0])
-        for start in range(0, length, 500):
-            write_batch(graph, [*many[start : start + 500], rare], RULES)
-        id = profile_of(graph, "user_id:u")
-        costs.append(
-            [
-                db_hits(driver, id, name, place, types)
-                for name, place, types in (
-                    ("event/page", (END_OF_TIME, ""), []),
-                    ("event/page", (length // 2, ""), []),
-                    ("event/page_back", (length // 2, ""), []),
-                    ("event/page", (END_OF_TIME, ""), ["purchase"]),
-                )
-            ]
-        )
-    short, long = costs
-    assert all(after < 1.2 * before + 20 for before, after in zip(short, long, strict=True)), costs
-
-
-def db_hits(driver: neo4j.Driver, id: str, name: str, place: Place, types: list[str]) -> int:
-    asked = {"rows": [[id, *place]], "types": types, "since": 0, "until": END_OF_TIME, "at": END_OF_TIME, "limit": 21}
-    with driver.session() as session:
-        profile = session.run(neo4j.Query("PROFILE " + statement(name).text), asked).consume().profile
-
-    def total(plan: dict[str, Any]) -> int:
-        return plan["args"].get("DbHits", 0) + sum(total(child) for child in plan.get("children", []))
-
-    assert profile
-    return total(profile)
