@@ -32,6 +32,7 @@ from identity_graph.services.connections import Connections
 from identity_graph.services.journey import Journeys, Some
 from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.match_records import Matching
+from identity_graph.services.overrides import Overrides
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
@@ -101,6 +102,7 @@ def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generato
             search,
             stewards,
             segments,
+            Overrides(graph, rules, now),
         )
 
 

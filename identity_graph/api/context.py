@@ -9,6 +9,7 @@ from identity_graph.domain.rules import Rules
 from identity_graph.services.connections import Connections
 from identity_graph.services.journey import Journeys
 from identity_graph.services.lookup import Freshness, Lookup
+from identity_graph.services.overrides import Overrides
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
@@ -35,6 +36,7 @@ class Services:
     search: Search
     stewards: Stewards
     segments: Segments
+    overrides: Overrides
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from identity_graph.api.errors import BadInput
 from identity_graph.api.inputs import SubmitLinksInput
 from identity_graph.api.limits import LENGTH
 from identity_graph.api.matching import MatchMutation
+from identity_graph.api.overrides import OverrideMutation
 from identity_graph.api.segments import SegmentMutation
 from identity_graph.api.stewardship import StewardMutation
 from identity_graph.api.types import Change, ChangeKind, Identifier, Info, Profile
@@ -60,7 +61,7 @@ class SubmitLinksPayload:
 
 
 @strawberry.type
-class Mutation(MatchMutation, StewardMutation, SegmentMutation):
+class Mutation(MatchMutation, StewardMutation, SegmentMutation, OverrideMutation):
     @strawberry.mutation(description="Submit what sources observed. Safe to send again.")
     async def submit_links(self, info: Info, input: SubmitLinksInput) -> SubmitLinksPayload:
         if not 1 <= len(input.observations) <= MAX_OBSERVATIONS:

@@ -227,7 +227,8 @@ class GoldenTrait:
     source: str
     record_id: strawberry.ID | None = strawberry.field(description="Of the record that says so, where it has one.")
     observed_at: DateTime
-    rule: str
+    rule: str = strawberry.field(description="A criterion of the rules file, or `override` for a person's word.")
+    reason: str | None = strawberry.field(description="Why a person says so.")
     alternatives: list[TraitAlternative]
 
     @classmethod
@@ -240,6 +241,7 @@ class GoldenTrait:
             record_id=_record_id(chosen),
             observed_at=moment(chosen.observed_at),
             rule=trait.rule,
+            reason=chosen.reason,
             alternatives=[TraitAlternative.of(said) for said in trait.alternatives],
         )
 

@@ -23,6 +23,8 @@ MAX_IDENTIFIERS = 20
 MAX_TRAITS = 32 * 1024
 #: The properties of an event likewise.
 MAX_PROPERTIES = 32 * 1024
+#: One trait, in bytes of JSON: what is larger is a document, and no value to compare.
+MAX_TRAIT = 16 * 1024
 MAX_ID = 256
 #: Longest name of a source, in characters.
 MAX_SOURCE = 64
@@ -141,7 +143,18 @@ def _identifiers(value: object, rules: Rules, has_record: bool) -> list[Identifi
 
 
 def _traits(value: object) -> tuple[dict[str, Any] | None, bytes]:
-    return (None, b"") if value is None else _object(value, MAX_TRAITS, "traits")
+    if value is None:
+        return None, b""
+    said, packed = _object(value, MAX_TRAITS, "traits")
+    if len(packed) > MAX_TRAIT:
+        large = next((name for name, one in said.items() if len(orjson.dumps(one)) > MAX_TRAIT), None)
+        if large is not None:
+            short = large[:64]
+            message = (
+                f"the trait {short} may have {MAX_TRAIT} bytes of JSON; send what names the document instead of it"
+            )
+            raise _Rejected("PAYLOAD_TOO_LARGE", message, "traits", short)
+    return said, packed
 
 
 def _event(value: object) -> Event | None:

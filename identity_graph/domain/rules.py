@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
+
+from identity_graph.domain.cleaning import Step, clean
 
 
 class NamespaceClass(StrEnum):
@@ -87,11 +90,23 @@ class NamespaceRule:
 class TraitRule:
     """The rule of one trait: each criterion decides between what those before it left; the newest decides last.
 
-    ``sources`` are those of ``source_priority``, the most trusted first; all others come after them.
+    ``sources`` are those of ``source_priority``, the most trusted first; all others come after them. Before that,
+    values are cleaned by the steps of ``clean``; ``patterns`` rewrite those that they match as a whole; ``values`` has
+    what replaces some, by what they are without case; ``unit`` is that of numbers which are sent with a unit.
     """
 
     survivorship: tuple[Survivorship, ...] = ()
     sources: tuple[str, ...] = ()
+    clean: tuple[Step, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict[str, str])
+    unit: str | None = None
+
+    def cleaned(self, value: Any, region: str | None) -> Any:
+        """A raw value as it is compared; ``region`` is the country of phone numbers without a country code."""
+        if not (self.clean or self.patterns or self.values or self.unit):
+            return value
+        return clean(value, self.clean, self.patterns, self.values, self.unit, region)
 
 
 def _known() -> dict[str, NamespaceRule]:
@@ -166,6 +181,13 @@ class Rules:
 
     def knows(self, namespace: str) -> bool:
         return namespace in self.namespaces or not self.strict
+
+    def cleaned(self, traits: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Traits as they are compared."""
+        if self.traits.keys().isdisjoint(traits):
+            return traits
+        known, region = self.traits, self.default_region
+        return {name: known[name].cleaned(raw, region) if name in known else raw for name, raw in traits.items()}
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], ...]:
@@ -243,8 +265,15 @@ def _rule(values: dict[str, object]) -> NamespaceRule:
     return NamespaceRule(cls=cls, normaliser=normaliser, **plain)  # pyright: ignore[reportArgumentType]
 
 
-def _trait_rule(values: dict[str, list[str]]) -> TraitRule:
-    return TraitRule(tuple(map(Survivorship, values["survivorship"])), tuple(values["sources"]))
+def _trait_rule(plain: dict[str, Any]) -> TraitRule:
+    return TraitRule(
+        tuple(map(Survivorship, plain["survivorship"])),
+        tuple(plain["sources"]),
+        tuple(map(Step, plain["clean"])),
+        tuple((pattern, template) for pattern, template in plain["patterns"]),
+        plain["values"],
+        plain["unit"],
+    )
 
 
 def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:

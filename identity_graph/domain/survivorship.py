@@ -21,24 +21,29 @@ _NEWEST = TraitRule()
 class Traits:
     """What one record says: its source, when that was observed (microseconds since 1970), and values by name.
 
-    ``record`` is the record's durable name. An ``override`` is a person's word: it comes before all records.
+    ``record`` is the record's durable name. What has a ``reason`` is a person's word: it comes before all records.
     """
 
     source: str
     observed_at: int
     values: Mapping[str, Any]
     record: str = ""
-    override: bool = False
+    reason: str | None = None
+
+    @property
+    def is_override(self) -> bool:
+        return self.reason is not None
 
 
 @dataclass(frozen=True, slots=True)
 class TraitValue:
-    """A value, who said so, and when (microseconds since 1970). ``value`` is any JSON value but null."""
+    """A value, who said so, and when (microseconds since 1970), and a person why. ``value`` is any JSON but null."""
 
     value: Any
     source: str
     observed_at: int
     record: str = ""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +65,28 @@ class _Claim(NamedTuple):
 _Rank = Callable[[_Claim], Any]
 
 
-def golden_record(records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO_RULES) -> list[GoldenTrait]:
-    """The value of every trait that survives, by name.
+def golden_record(
+    records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO_RULES, region: str | None = None
+) -> list[GoldenTrait]:
+    """The value of every trait that survives, by name, cleaned by its rule. ``region`` is for phone numbers.
 
     A trait's rule ranks what records say by its criteria one after the other, then by the newest. Null and blank texts
     say nothing, so they never win. Values that are equal as JSON are one value, by whoever ranks first. Ties fall to
     the greater source, then the greater record, then the greater JSON text, so the order in which the records come does
     not matter.
     """
-    return [_survivor(name, said, rules.get(name, _NEWEST)) for name, said in sorted(_claims(records).items())]
+    return [
+        _survivor(name, said, rules.get(name, _NEWEST))
+        for name, said in sorted(_claims(records, rules, region).items())
+    ]
 
 
-def golden_values(records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO_RULES) -> dict[str, Any]:
+def golden_values(
+    records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO_RULES, region: str | None = None
+) -> dict[str, Any]:
     """The same values without whence they are."""
     found: dict[str, Any] = {}
-    for name, said in _claims(records).items():
+    for name, said in _claims(records, rules, region).items():
         rule = rules.get(name)
         if len(said) == 1 and rule is None:
             found[name] = said[0][0]
@@ -86,10 +98,12 @@ def golden_values(records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO
 _Said = list[tuple[Any, Traits]]
 
 
-def _claims(records: Iterable[Traits]) -> dict[str, _Said]:
+def _claims(records: Iterable[Traits], rules: Mapping[str, TraitRule], region: str | None) -> dict[str, _Said]:
     claims: dict[str, _Said] = defaultdict(list)
     for record in records:
-        for name, value in record.values.items():
+        for name, raw in record.values.items():
+            rule = rules.get(name)
+            value = rule.cleaned(raw, region) if rule else raw
             if not says_nothing(value):
                 claims[name].append((value, record))
     return claims
@@ -97,13 +111,13 @@ def _claims(records: Iterable[Traits]) -> dict[str, _Said]:
 
 def _survivor(name: str, said: _Said, rule: TraitRule) -> GoldenTrait:
     claims = [_Claim(value, orjson.dumps(value, option=orjson.OPT_SORT_KEYS), by) for value, by in said]
-    stated = [claim for claim in claims if claim.by.override]
+    stated = [claim for claim in claims if claim.by.is_override]
     criteria = [_criterion(one, rule, claims) for one in rule.survivorship]
 
     def rank(claim: _Claim) -> tuple[Any, ...]:
         by = claim.by
         ranks = [criterion(claim) for criterion in criteria]
-        return by.override, *ranks, by.observed_at, by.source, by.record, claim.text
+        return by.is_override, *ranks, by.observed_at, by.source, by.record, claim.text
 
     best: dict[bytes, _Claim] = {}
     for claim in sorted(claims, key=rank, reverse=True):
@@ -118,7 +132,7 @@ def _survivor(name: str, said: _Said, rule: TraitRule) -> GoldenTrait:
 
 
 def _value(claim: _Claim) -> TraitValue:
-    return TraitValue(claim.value, claim.by.source, claim.by.observed_at, claim.by.record)
+    return TraitValue(claim.value, claim.by.source, claim.by.observed_at, claim.by.record, claim.by.reason)
 
 
 def _union(claims: Iterable[_Claim]) -> list[Any]:

@@ -188,7 +188,8 @@ class Load:
         self.created_by = _first(home[self.seen[housed]], self.seer[housed], many)
         profiles = self._profiles(at)
         records = self.gathering.records.values()
-        entries = new_entries(NOTHING_KNOWN, ((source, orjson.loads(text)) for _, _, source, _, text, _ in records))
+        said = ((source, orjson.loads(text)) for _, _, source, _, text, _ in records)
+        entries = new_entries(NOTHING_KNOWN, said, self.rules)
         self.catalogue = Catalogue.of(entries)
         if entries:
             named = (dict(zip(TRAIT_FIELDS, row, strict=True)) for row in entry_rows(entries))
@@ -285,9 +286,9 @@ class Load:
 
         A file of the import has one type a column, and in most data a trait has one type.
         """
-        said: dict[int, list[tuple[str, int, str, str]]] = defaultdict(list)
+        said: dict[int, list[tuple[str, int, str, str, None]]] = defaultdict(list)
         for key, (at, _, source, _, text, anchor) in self.gathering.records.items():
-            said[int(self.parts.home[anchor])].append((source, at, text, key))
+            said[int(self.parts.home[anchor])].append((source, at, text, key, None))
         rest = {profile: golden_properties(rows, self.rules, self.catalogue) for profile, rows in said.items()}
         groups = [_Golden({profile: {} for profile in range(self.parts.many) if profile not in rest}, {})]
         while rest:

@@ -11,7 +11,7 @@ from typing import Any
 
 import uuid_utils
 
-from identity_graph.domain.evidence import Observation
+from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import NAME, TRAIT, TraitType, masked, typed
 from identity_graph.store.graph import Transaction
 
@@ -61,11 +61,17 @@ class Catalogue:
 NOTHING_KNOWN = Catalogue()
 
 
-def new_entries(known: Catalogue, said: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[Entry, str]:
-    """What traits add to a catalogue, each with a masked example. ``said`` are sources with the traits they give."""
+def new_entries(known: Catalogue, said: Iterable[tuple[str, Mapping[str, Any]]], rules: Rules) -> dict[Entry, str]:
+    """What traits add to a catalogue, cleaned by the rules, each with a masked example. ``said`` are sources with the
+    traits they give."""
     found: dict[Entry, str] = {}
     names: dict[str, set[str]] = {}
-    for source, traits in said:
+    for source, raw in said:
+        traits = raw
+        if not rules.traits.keys().isdisjoint(raw):
+            traits = {
+                n: r.cleaned(v, rules.default_region) if (r := rules.traits.get(n)) else v for n, v in raw.items()
+            }
         for name, type, value in typed(traits):
             entry = (source, name, type.value)
             if entry in known.entries or entry in found or len(name) > MAX_NAME:
@@ -105,10 +111,12 @@ def read_catalogue(tx: Transaction, revision: str | None = None) -> Catalogue:
     return _known[revision]
 
 
-def note_traits(tx: Transaction, revision: str | None, records: Iterable[Observation]) -> Catalogue:
-    """Put what records bring into the catalogue, whose revision is given; the catalogue with it."""
+def note_traits(
+    tx: Transaction, revision: str | None, said: Iterable[tuple[str, Mapping[str, Any] | None]], rules: Rules
+) -> Catalogue:
+    """Put what sources say into the catalogue, whose revision is given; the catalogue with it."""
     known = read_catalogue(tx, revision) if revision else NOTHING_KNOWN
-    new = new_entries(known, ((o.source, o.traits) for o in records if o.traits))
+    new = new_entries(known, ((source, traits) for source, traits in said if traits), rules)
     if not new:
         return known
     tx.do("revision/set", key=TRAITS, revision=str(uuid_utils.uuid7()))

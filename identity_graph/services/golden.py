@@ -35,12 +35,12 @@ def refresh_golden(
 def golden_properties(
     records: Iterable[Sequence[Any]], rules: Rules, catalogue: Catalogue = NOTHING_KNOWN
 ) -> dict[str, Any]:
-    """The properties that records amount to; each is its source, moment, traits as JSON text, and key.
+    """The properties that records amount to; each is its source, moment, traits as JSON text, key, and reason.
 
     Where a source has more names of traits than the catalogue takes, only those in it are shown.
     """
-    said = [Traits(source, at, orjson.loads(text), key) for source, at, text, key in records]
-    found = properties(golden_values(said, rules.traits))
+    said = [Traits(source, at, orjson.loads(text), key, reason) for source, at, text, key, reason in records]
+    found = properties(golden_values(said, rules.traits, rules.default_region))
     if catalogue.full:
         return {name: value for name, value in found.items() if name.partition(":")[2] in catalogue.types}
     return dict(found)

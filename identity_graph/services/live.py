@@ -109,7 +109,7 @@ def keep_current(
     of shared identifiers that were seen. The transaction holds all but the latter. ``at`` is in microseconds since
     1970.
     """
-    catalogue = note_traits(tx, revisions.get(TRAITS), records)
+    catalogue = note_traits(tx, revisions.get(TRAITS), ((o.source, o.traits) for o in records), rules)
     current = active_segments(tx, rules, revisions[SEGMENTS]) if SEGMENTS in revisions else None
     changed = refresh_golden(tx, golden, rules, catalogue)
     if current is None:

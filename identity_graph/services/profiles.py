@@ -192,7 +192,8 @@ class Profiles:
         return await self._records.one(_Window(fresh, first), (id, *(TOP if after is None else after))) or EMPTY
 
     async def golden_record(self, id: str, fresh: Freshness = NOW) -> list[GoldenTrait]:
-        return golden_record(await self._traits.one(fresh, id) or (), self._rules.traits)
+        rules = self._rules
+        return golden_record(await self._traits.one(fresh, id) or (), rules.traits, rules.default_region)
 
     async def segments(self, id: str, fresh: Freshness = NOW) -> list[tuple[str, int]]:
         """The segments that a profile is in, by name, each with the moment since when."""
@@ -272,7 +273,7 @@ class Profiles:
             ((rows,),) = self._graph.read("record/traits", token=fresh.token, ids=ids)
         else:
             ((rows,),) = self._graph.read("record/traits_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
-        return {id: [Traits(row[0], row[1], orjson.loads(row[2]), row[3]) for row in items] for id, items in rows}
+        return {id: [Traits(row[0], row[1], orjson.loads(row[2]), *row[3:]) for row in items] for id, items in rows}
 
     def _load_segments(self, fresh: Freshness, ids: list[str]) -> Mapping[str, list[tuple[str, int]]]:
         if fresh.as_of is None:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, cast
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from identity_graph.domain.cleaning import UNITS, Step
 from identity_graph.domain.events import TYPE
 from identity_graph.domain.identifiers import MAX_VALUE, NAMESPACE
 from identity_graph.domain.rules import (
@@ -132,6 +133,20 @@ def _trait(value: str) -> str:
 def _event_type(value: str) -> str:
     if not TYPE.fullmatch(value):
         raise ValueError("a type of event has 1 to 64 small letters, digits, '_', '.', ':' or '-'")
+    return value
+
+
+def _expands(pattern: str, template: str) -> bool:
+    try:
+        import_module("re._parser").parse_template(template, re.compile(pattern))
+    except (re.error, IndexError):
+        return False
+    return True
+
+
+def _unit(value: str) -> str:
+    if not any(value in units for units in UNITS):
+        raise AssertionError
     return value
 
 
@@ -252,6 +267,10 @@ EXPECTED: Mapping[str, str] = {
     "survivorship": 'a list of criteria such as ["most_frequent", "longest"]',
     "events": "tables, one a type of event, such as [events.page]",
     "retention_days": f"{_WHOLE} (days that an event is kept)",
+    "clean": 'a list of steps such as ["trim", "lower"]',
+    "rewrite": r"a table of regular expressions, each matched against the whole value, such as { '(\d+) pts' = '\1' }",
+    "map": 'a table of values such as { "Holland" = "NL" }',
+    "unit": _one_of(unit for units in UNITS for unit in units),
     "sources": 'a list of sources such as ["crm", "shop"], the most trusted first',
 }
 
@@ -293,15 +312,29 @@ class _Blocked(_Section):
 class _Trait(_Section):
     survivorship: list[Survivorship] = []
     sources: list[str] = []
+    clean: list[Step] = []
+    rewrite: dict[Annotated[str, AfterValidator(_pattern)], str] = {}
+    map: dict[str, str] = {}
+    unit: Annotated[str, AfterValidator(_unit)] | None = None
 
     @model_validator(mode="after")
     def _sources_are_used(self) -> "_Trait":
         if bool(self.sources) is not (Survivorship.SOURCE_PRIORITY in self.survivorship):
             raise ValueError("source_priority and sources need each other; write both or neither")
+        for pattern, template in self.rewrite.items():
+            if not _expands(pattern, template):
+                raise ValueError(f"rewrite: {template} names a group that {pattern} has not; number them from \\\\1")
         return self
 
     def rule(self) -> TraitRule:
-        return TraitRule(tuple(self.survivorship), tuple(self.sources))
+        return TraitRule(
+            tuple(self.survivorship),
+            tuple(self.sources),
+            tuple(self.clean),
+            tuple(self.rewrite.items()),
+            {raw.casefold(): value for raw, value in self.map.items()},
+            self.unit,
+        )
 
 
 class _Event(_Section):
@@ -364,8 +397,8 @@ def _explain(error: Mapping[str, Any]) -> tuple[_Path, str, str]:
             expected = (
                 "a text" if isinstance(path[-1], int) and named != "survivorship" else EXPECTED.get(named, "a table")
             )
-            if named == "survivorship":
-                expected = _one_of(Survivorship) if isinstance(path[-1], int) else EXPECTED[named]
+            if isinstance(path[-1], int) and named in ("survivorship", "clean"):
+                expected = _one_of(Survivorship if named == "survivorship" else Step)
             if len(path) == 2 and path[0] in ("namespaces", "traits", "events"):
                 expected = f"a table, [{path[0]}.{key}]"
             near = _near(value, re.findall(r'"(\w+)"', expected)) if isinstance(value, str) else None

@@ -173,3 +173,53 @@ def test_what_no_rule_can_say_is_refused_by_the_schema(service: Service) -> None
     errors = service.post(operation, {"rule": {"all": []}}).json()["errors"]
     assert errors[0]["extensions"]["code"] == "INVALID_RULE"
     assert errors[0]["message"].startswith("rule.all: ")
+
+
+OVERRIDE = """mutation($input: OverrideTraitInput!) { overrideTrait(input: $input) { consistencyToken outcome {
+    ... on TraitOverridden { profile { goldenRecord { name value source rule reason alternatives { value } } } }
+    ... on ChangeRefused { code message } } } }"""
+REMOVE = """mutation($input: RemoveOverrideInput!) { removeOverride(input: $input) { outcome {
+    ... on TraitOverridden { profile { id } } ... on ChangeRefused { code message } } } }"""
+
+
+def test_a_persons_word_comes_first_goes_along_and_is_taken_back(service: Service) -> None:
+    name, mark, email, phone = unique("word"), unique("mark"), an_email(), an("phone", "+31 20 555 1234")
+    service.submit(seen(email, traits={"mark": mark, "city": "Delft"}), seen(phone, traits={"mark": mark}))
+    defined(service, name, {"all": [trait("mark", equals=mark), trait("city", equals="Den Haag")]})
+    id, version = service.profile_of(email), service.run("Customer360", {"identifier": email})["profileByIdentifier"]
+    given = {"profileId": id, "name": "city", "value": "Den Haag", "reason": "she moved"}
+
+    def override(**more: Any) -> dict[str, Any]:
+        return service.post(OVERRIDE, {"input": given | more}).json()["data"]["overrideTrait"]
+
+    assert override(dryRun=True)["consistencyToken"] == ""
+    assert override(expectedVersion=version["version"] + 1)["outcome"]["code"] == "CONFLICT"
+    assert members(service, name) == []
+    golden = {t["name"]: t for t in override(expectedVersion=version["version"])["outcome"]["profile"]["goldenRecord"]}
+    assert golden["city"] == {
+        "name": "city",
+        "value": "Den Haag",
+        "source": "steward",
+        "rule": "override",
+        "reason": "she moved",
+        "alternatives": [{"value": "Delft"}],
+    }
+    assert members(service, name) == [id]
+    service.submit(seen(email, phone, observedAt=now(), source="crm", traits={"mark": mark, "city": "Leiden"}))
+    merged = service.profile_of(phone)
+    assert members(service, name) == [merged]
+    gone = {"profileId": merged, "name": "city", "reason": "she moved back"}
+    removed = service.post(REMOVE, {"input": gone}).json()["data"]["removeOverride"]["outcome"]
+    assert removed == {"profile": {"id": merged}}
+    assert members(service, name) == []
+    profile = service.run("Customer360", {"identifier": email})["profileByIdentifier"]
+    assert {"city": "Leiden"}.items() <= {t["name"]: t["value"] for t in profile["goldenRecord"]}.items()
+    again = service.post(REMOVE, {"input": gone}).json()["data"]["removeOverride"]["outcome"]
+    assert again["code"] == "NO_OVERRIDE"
+
+
+def test_a_trait_that_is_a_document_is_refused_by_itself(service: Service) -> None:
+    large, other = seen(an_email(), traits={"cv": "x" * 20_000}), seen(an_email())
+    refused, taken = service.submit(large, other)
+    assert (refused["code"], refused["path"]) == ("PAYLOAD_TOO_LARGE", ["traits", "cv"])
+    assert taken["__typename"] == "ObservationAccepted"

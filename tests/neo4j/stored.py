@@ -377,7 +377,7 @@ def _golden(stored: Stored, rules: Rules) -> list[str]:
     for r in stored.records.values():
         said[stored.home.get(r["anchors"][0], "")].append(r)
     wanted = {
-        id: golden_properties([(r["source"], r["observed_at"], r["traits"], r["key"]) for r in said[id]], rules)
+        id: golden_properties([(r["source"], r["observed_at"], r["traits"], r["key"], None) for r in said[id]], rules)
         for id in stored.profiles
     }
     found = {

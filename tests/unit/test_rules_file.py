@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from identity_graph.cli_rules import rules_app
+from identity_graph.domain.cleaning import Step
 from identity_graph.domain.identifiers import identify
 from identity_graph.domain.rules import (
     BLOCKED_PATTERNS,
@@ -94,11 +95,22 @@ def test_everything_that_can_be_said() -> None:
         [traits.country]
         survivorship = ["source_priority", "most_frequent"]
         sources = ["crm"]
+        clean = ["trim", "country"]
+        rewrite = { '(\\d{1,9}) pts' = '\\1' }
+        map = { "Holland" = "NL" }
+        unit = "kg"
         """)
     )
     default = Rules()
     assert rules.traits == {
-        "country": TraitRule((Survivorship.SOURCE_PRIORITY, Survivorship.MOST_FREQUENT), ("crm",)),
+        "country": TraitRule(
+            (Survivorship.SOURCE_PRIORITY, Survivorship.MOST_FREQUENT),
+            ("crm",),
+            (Step.TRIM, Step.COUNTRY),
+            ((r"(\d{1,9}) pts", r"\1"),),
+            {"holland": "NL"},
+            "kg",
+        ),
     }
     assert Rules.from_json(rules.as_json()) == rules
     assert (rules.policy, rules.size_cap, rules.strict, rules.default_region) == (Policy.FIRST_OWNER, 50, True, "GB")
@@ -391,6 +403,13 @@ def test_mistakes_in_the_rule_of_a_trait() -> None:
         [traits."é"]
         [traits.d]
         source = ["crm"]
+        [traits.e]
+        clean = ["trim", "uper"]
+        unit = "stone"
+        [traits.f]
+        rewrite = { '(a+)+' = "x" }
+        [traits.g]
+        rewrite = { 'a' = '\\1' }
     """)
     assert [(line, key) for line, key, _ in found] == [
         (2, "traits.a.survivorship[0]"),
@@ -398,12 +417,20 @@ def test_mistakes_in_the_rule_of_a_trait() -> None:
         (6, "traits.c.survivorship"),
         (7, "traits.é"),
         (9, "traits.d.source"),
+        (11, "traits.e.clean[1]"),
+        (12, "traits.e.unit"),
+        (14, "traits.f.rewrite.(a+)+"),
+        (15, "traits.g"),
     ]
     said = [sentence for _, _, sentence in found]
     assert 'Did you mean "newest"?' in said[0]
     assert "need each other" in said[1]
     assert '["most_frequent", "longest"]' in said[2]
     assert "Did you mean sources?" in said[4]
+    assert 'Did you mean "upper"?' in said[5]
+    assert '"lb"' in said[6]
+    assert "can take very long" in said[7]
+    assert "names a group" in said[8]
 
 
 # --- Events

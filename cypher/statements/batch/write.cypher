@@ -165,15 +165,16 @@ CALL (identifiers) {
   MERGE (r)-[:HAS]->(i)
 }
 CALL (profiles) {
-  // What the golden records of profiles show, and what all their records say; only of those that have or had records.
+  // What the golden records of profiles show, and what all their records and people say, see record/traits; only of
+  // those that have or had any.
   // A shared identifier joins nobody, so the profile of its record is held only from here on.
   UNWIND $rows.golden AS number
   WITH profiles[number] AS p
   SET p.lock = 0
   WITH p
   CALL (p) {
-    MATCH (p)<-[:MEMBER_OF]-(:Identifier)<-[:HAS]-(r:Record)
-    RETURN collect([r.source, r.observed_at, r.traits, r.key]) AS records
+    MATCH (p)<-[:MEMBER_OF]-(:Identifier)<-[:HAS|OVERRIDES]-(r) WHERE r.until IS NULL
+    RETURN collect([r.source, r.observed_at, r.traits, r.key, r.reason]) AS records
   }
   WITH p, records, [name IN keys(p) WHERE name STARTS WITH 'trait:' OR name STARTS WITH 'date:' | [name, p[name]]] AS shown
   WHERE size(records) > 0 OR size(shown) > 0

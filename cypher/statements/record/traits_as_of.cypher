@@ -1,5 +1,5 @@
 // name: record/traits_as_of
-// summary: The same as record/traits, of the identifiers that were members at a moment, and as their records were then.
+// summary: The same as record/traits, of the identifiers that were members at a moment, and as their records and people's word were then.
 // params: ids: List<String>, at: Integer
 // returns: found: List<List<Any>>
 // access: read
@@ -13,13 +13,15 @@ CALL (p) {
   MATCH (p)<-[was:WAS_MEMBER_OF]-(i:Identifier) WHERE was.since <= $at AND was.until > $at
   RETURN i
 }
-MATCH (i)<-[:HAS]-(r:Record)
-CALL (r) {
-  WITH r WHERE r.since <= $at
-  RETURN r.traits AS traits, r.observed_at AS observed_at
-  UNION
-  MATCH (r)-[:WAS]->(v:RecordVersion) WHERE v.since <= $at AND v.until > $at
-  RETURN v.traits AS traits, v.observed_at AS observed_at
+CALL (i) {
+  MATCH (i)<-[:HAS]-(r:Record) WHERE r.since <= $at
+  RETURN [r.source, r.observed_at, r.traits, r.key, null] AS item
+  UNION ALL
+  MATCH (i)<-[:HAS]-(r:Record)-[:WAS]->(v:RecordVersion) WHERE v.since <= $at AND v.until > $at
+  RETURN [r.source, v.observed_at, v.traits, r.key, null] AS item
+  UNION ALL
+  MATCH (i)<-[:OVERRIDES]-(o:Override) WHERE o.observed_at <= $at AND (o.until IS NULL OR o.until > $at)
+  RETURN [o.source, o.observed_at, o.traits, o.key, o.reason] AS item
 }
-WITH id, collect([r.source, observed_at, traits, r.key]) AS items
+WITH id, collect(item) AS items
 RETURN collect([id, items]) AS found
