@@ -150,9 +150,7 @@ def _traits(value: object) -> tuple[dict[str, Any] | None, bytes]:
         large = next((name for name, one in said.items() if len(orjson.dumps(one)) > MAX_TRAIT), None)
         if large is not None:
             short = large[:64]
-            message = (
-                f"the trait {short} may have {MAX_TRAIT} bytes of JSON; send what names the document instead of it"
-            )
+            message = f"the trait {short} may have {MAX_TRAIT} bytes of JSON; send a reference to the document"
             raise _Rejected("PAYLOAD_TOO_LARGE", message, "traits", short)
     return said, packed
 
