@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +155,16 @@ class _Evidence:
         self.number: dict[Key, int] = {}
         profiles: dict[str, int] = {}
         home = array("q")
-        for key, _, _, _, _, profile in graph.stream("verify/identifiers"):
+        identifiers = chain.from_iterable(found for (found,) in graph.stream("verify/identifiers"))
+        for key, _, _, _, _, profile in identifiers:
             self.number[key] = len(self.keys)
             self.keys.append(key)
             home.append(-1 if profile is None else profiles.setdefault(profile, len(profiles)))
         self.home = np.array(home, np.int64)
         self.links: list[Link] = []
         self.joining = self.proposals = 0
-        for id, a, b, kind, source, first, last, count, _, state, _, _ in graph.stream("verify/links"):
+        links = chain.from_iterable(found for (found,) in graph.stream("verify/links"))
+        for id, a, b, kind, source, first, last, count, _, state, _, _ in links:
             if kind == LinkKind.MATCHED:
                 self.joining += state in TAKING_PART
                 self.proposals += state == PROPOSED

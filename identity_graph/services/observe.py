@@ -9,6 +9,9 @@ Every writer obeys this. Neo4j reads what is committed at the moment of each rea
 touch one profile would decide on different pictures of it. A commit is not seen all at once either: its properties
 come before its relationships, so a revision number alone would vouch for memberships that are about to change.
 
+Reading, locking and writing are one statement each, `batch/read`, `batch/lock` and `batch/write`: a small batch costs
+the round trips to the database rather than its rows.
+
 A large batch is read once and then written by two transactions at a time, each with the observations of other people:
 one core of the database is idle otherwise.
 """

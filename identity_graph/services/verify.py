@@ -7,6 +7,7 @@ at rest: what is written while it is read looks like a contradiction.
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice, pairwise
@@ -80,6 +81,14 @@ class _Verification:
         self.findings: dict[str, Finding] = {}
 
     def run(self, told: Callable[[str], None]) -> None:
+        # That takes the database as long as all else takes us, so it is asked first and answers last.
+        with ThreadPoolExecutor(1) as asking:
+            lost = asking.submit(lambda: list(self.graph.stream("verify/observations")))
+            self._run(told)
+            told("Reading the observations")
+            self._found("observation of unknown identifiers", (f"observation {id}" for (id,) in lost.result()))
+
+    def _run(self, told: Callable[[str], None]) -> None:
         told("Reading the identifiers")
         self._read_identifiers()
         told("Reading the links")
@@ -98,15 +107,17 @@ class _Verification:
         told("Reading the records")
         records = (f"record {key}" for (key,) in self._rows("verify/records"))
         self._found("record without the anchor that it names", records)
-        told("Reading the observations")
-        observations = (f"observation {id}" for (id,) in self._rows("verify/observations"))
-        self._found("observation of unknown identifiers", observations)
 
     def _rows(self, name: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement; the database goes on while those before them are looked at."""
         rows = iter(self.graph.stream(name))
         for some in ahead(iter(lambda: list(islice(rows, TOGETHER)), [])):
             yield from some
+
+    def _lists(self, name: str) -> Iterator[list[Any]]:
+        """The items of the lists that a statement returns."""
+        for (found,) in self._rows(name):
+            yield from found
 
     def _found(self, what: str, where: Iterable[str]) -> None:
         """Count what is broken; ``where`` are identifiers' keys, or names such as ``profile ID``."""
@@ -129,7 +140,7 @@ class _Verification:
         home, self.since = array("q"), array("q")
         again: list[Key] = []
         other: list[Key] = []
-        for key, state, partners, repeated, since, profile in self._rows("verify/identifiers"):
+        for key, state, partners, repeated, since, profile in self._lists("verify/identifiers"):
             number = self.number.setdefault(key, len(states))
             if number < len(states):
                 again.append(key)
@@ -157,7 +168,7 @@ class _Verification:
         columns = [array("q") for _ in range(8)]
         weights = array("d")
         unknown: list[str] = []
-        for row in self._rows("verify/links"):
+        for row in self._lists("verify/links"):
             id, a, b, kind, source, first, last, count, weight, state, reason, parties = row
             if a not in self.number or b not in self.number or a >= b:
                 unknown.append(f"link {id}")

@@ -1,9 +1,18 @@
 // name: verify/identifiers
-// summary: All identifiers, each as often as it has a profile: whether the membership repeats its key, since when, and in which profile.
+// summary: All identifiers, those of a profile in one row, since rows cost more than lists; each as often as it has a profile: key, state, partners, whether the membership repeats its key, since when, and in which profile.
 // params: none
-// returns: key: String, state: String, partners: String, repeated: Boolean, since: Integer, profile: String
+// returns: found: List<List<Any>>
 // access: read
 // index: none
-MATCH (i:Identifier)
-OPTIONAL MATCH (i)-[m:MEMBER_OF]->(p:Profile)
-RETURN i.key AS key, i.state AS state, i.partners AS partners, m.member = i.key AS repeated, m.since AS since, p.id AS profile
+CALL () {
+  MATCH (p:Profile)
+  CALL (p) {
+    MATCH (p)<-[m:MEMBER_OF]-(i:Identifier)
+    RETURN collect([i.key, i.state, i.partners, m.member = i.key, m.since, p.id]) AS found
+  }
+  RETURN found
+  UNION ALL
+  MATCH (i:Identifier) WHERE NOT EXISTS { (i)-[:MEMBER_OF]->(:Profile) }
+  RETURN [[i.key, i.state, i.partners, null, null, null]] AS found
+}
+RETURN found

@@ -1,9 +1,23 @@
 // name: verify/links
-// summary: All links with their verdicts.
+// summary: All links with their verdicts, those that start in a profile in one row: id, from, to, kind, source, first_seen, last_seen, count, weight, state, reason, parties.
 // params: none
-// returns: id: String, a: String, b: String, kind: String, source: String, first_seen: Integer, last_seen: Integer, count: Integer, weight: Float, state: String, reason: String, parties: List<String>
+// returns: found: List<List<Any>>
 // access: read
 // index: none
-MATCH (a:Identifier)-[l:LINK]->(b:Identifier)
-RETURN l.id AS id, a.key AS a, b.key AS b, l.kind AS kind, l.source AS source, l.first_seen AS first_seen,
-  l.last_seen AS last_seen, l.count AS count, l.weight AS weight, l.state AS state, l.reason AS reason, l.parties AS parties
+CALL () {
+  MATCH (p:Profile)
+  CALL (p) {
+    MATCH (p)<-[:MEMBER_OF]-(a:Identifier)-[l:LINK]->(b:Identifier)
+    RETURN collect([
+      l.id, a.key, b.key, l.kind, l.source, l.first_seen, l.last_seen, l.count, l.weight, l.state, l.reason, l.parties
+    ]) AS found
+  }
+  RETURN found
+  UNION ALL
+  MATCH (a:Identifier) WHERE NOT EXISTS { (a)-[:MEMBER_OF]->(:Profile) }
+  MATCH (a)-[l:LINK]->(b:Identifier)
+  RETURN [[
+    l.id, a.key, b.key, l.kind, l.source, l.first_seen, l.last_seen, l.count, l.weight, l.state, l.reason, l.parties
+  ]] AS found
+}
+RETURN found
