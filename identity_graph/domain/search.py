@@ -56,11 +56,13 @@ def key_prefixes(text: str, rules: Rules) -> list[str]:
 
 def masked(value: str) -> str:
     """A personal value, of which only the beginnings are left: ``a***@e***.org``, ``A*** L***``, ``+***``."""
-    local, at, domain = value.rpartition("@")
-    if at:
-        name, dot, top = domain.rpartition(".")
-        return f"{local[:1]}***@{name[:1]}***{dot}{top}"
-    return " ".join(f"{word[:1]}***" for word in value.split())
+    return " ".join(_masked_word(word) for word in value.split())
+
+
+def _masked_word(word: str) -> str:
+    local, _, domain = word.rpartition("@")
+    name, dot, top = domain.rpartition(".")
+    return f"{local[:1]}***@{name[:1]}***.{top}" if local and dot else f"{word[:1]}***"
 
 
 def full_name(parts: Iterable[object], whole: object) -> str | None:

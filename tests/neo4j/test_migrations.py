@@ -39,7 +39,7 @@ def strip(driver: neo4j.Driver) -> None:
             rows = session.run(f"SHOW {kind}ES" if kind == "INDEX" else f"SHOW {kind}S").data()
             for row in rows:
                 if row["type"] != "LOOKUP":
-                    session.run(f"DROP {kind} {row['name']}").consume()
+                    session.run(f"DROP {kind} `{row['name']}`").consume()
 
 
 @pytest.fixture
