@@ -88,7 +88,7 @@ def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generato
         journeys = Journeys(graph, rules, readers)
         proposals, connections = Proposals(graph, rules, now), Connections(graph, profiles)
         scoring, search = Scoring(matching), Search(graph, rules)
-        stewards = Stewards(graph, rules, now)
+        stewards = Stewards(graph, rules, now, matching)
         yield Services(
             graph,
             rules,

@@ -15,7 +15,14 @@ from identity_graph.domain.decision import Change as DomainChange
 from identity_graph.domain.evidence import Key
 from identity_graph.domain.identifiers import InvalidIdentifier, identify
 from identity_graph.domain.rules import Rules
-from identity_graph.services.stewardship import Declined, Done, Merges, Stewards
+from identity_graph.services.stewardship import (
+    MOST_RETRACTED,
+    Declined,
+    Done,
+    Merges,
+    Observations,
+    Stewards,
+)
 from identity_graph.store.graph import join_tokens
 
 MAX_REASON = 1_000
@@ -135,6 +142,29 @@ class UndoMergesPayload:
     end_cursor: str | None = strawberry.field(description="Sent as `after`, it goes on; each is undone by itself.")
 
 
+@strawberry.input(description="Which observations, by one of the three.")
+class ObservationsInput:
+    ids: list[strawberry.ID] | None = strawberry.field(default=None, description="1 to 500 of them.")
+    source: str | None = strawberry.field(default=None, description="All that this source made.")
+    link_id: strawberry.ID | None = strawberry.field(default=None, description="All that support this observed link.")
+
+
+@strawberry.input
+class RetractInput:
+    observations: ObservationsInput
+    reason: str = strawberry.field(description=_REASON)
+    first: int = strawberry.field(default=100, description="So many of a source's or a link's; 500 at most.")
+    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+
+
+@strawberry.type
+class RetractPayload:
+    consistency_token: str = strawberry.field(description="Empty after a dry run, and where nothing was done.")
+    retracted: int = strawberry.field(description="How many observations were taken back.")
+    remaining: int = strawberry.field(description="How many more there are; the same call goes on with them.")
+    outcome: ProfileChangeOutcome
+
+
 @strawberry.type
 class StewardMutation:
     @strawberry.mutation(description="Make profiles one, by a person's word.")
@@ -184,6 +214,29 @@ class StewardMutation:
             results=results,
             remaining=total - len(found),
             end_cursor=to_cursor(*found[-1]) if found else None,
+        )
+
+    @strawberry.mutation(
+        description="Take observations back, as if they had never been made: links, identifiers, records and events "
+        "that rest on nothing else go. The same observation arriving again is rejected as `RETRACTED`. All of it can "
+        "be undone by the id of the change. It looks at all observations there are, so it takes seconds."
+    )
+    async def retract(self, info: Info, input: RetractInput) -> RetractPayload:
+        stewards, by = _by(info, input.reason)
+        some = _observations(input.observations)
+        if not 1 <= input.first <= MOST_RETRACTED:
+            raise BadInput(f"first is 1 to {MOST_RETRACTED}")
+        try:
+            found, token = await asyncio.to_thread(
+                lambda: stewards.retract(some, input.first, *by, dry_run=input.dry_run)
+            )
+        except Declined as e:
+            refused = ChangeRefused(code=e.code, message=str(e))
+            return RetractPayload(consistency_token="", retracted=0, remaining=0, outcome=refused)
+        profile = Profile.written(found.done.profile, token)
+        outcome = ProfileChanged(profile=profile, changes=told(found.done.changes, token))
+        return RetractPayload(
+            consistency_token=token, retracted=found.observations, remaining=found.remaining, outcome=outcome
         )
 
     @strawberry.mutation(description="These two are never one person, whatever is observed.")
@@ -239,6 +292,16 @@ def _merges(asked: MergesInput, rules: Rules) -> Merges:
             raise BadInput(f"merges.identifier.{e.field}: {e}") from e
     since, until = microseconds(asked.from_, "merges.from"), microseconds(asked.to, "merges.to")
     return Merges(asked.source, asked.model_version, key, since, until)
+
+
+def _observations(asked: ObservationsInput) -> Observations:
+    given = [asked.ids is not None, asked.source is not None, asked.link_id is not None]
+    if sum(given) != 1:
+        raise BadInput("observations has one of ids, source and linkId")
+    ids = tuple[str, ...](asked.ids or ())
+    if asked.ids is not None and not 1 <= len(ids) <= MOST_RETRACTED:
+        raise BadInput(f"observations.ids has 1 to {MOST_RETRACTED} items, this one has {len(ids)}")
+    return Observations(ids, asked.source, asked.link_id)
 
 
 def _keys(identifiers: Sequence[IdentifierInput], field: str, rules: Rules) -> list[Key]:

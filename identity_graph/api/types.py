@@ -57,6 +57,7 @@ strawberry.enum(RefusalCode, description="Why a link does not conduct.")
 class ProfileStatus(Enum):
     ACTIVE = "ACTIVE"
     MERGED = "MERGED"
+    ERASED = "ERASED"
 
 
 @strawberry.enum(description="A shared identifier is used by too many people to say who it is; a blocked one is junk.")
@@ -82,11 +83,13 @@ class ChangeKind(Enum):
     MOVED = "MOVED"
     CANNOT_LINK_SET = "CANNOT_LINK_SET"
     CANNOT_LINK_REMOVED = "CANNOT_LINK_REMOVED"
+    RETRACTED = "RETRACTED"
+    RESTORED = "RESTORED"
 
 
 @strawberry.enum(
     description="The part a profile played: it stayed or ended in a merge, gave or took identifiers, was made, came "
-    "back after a merge was undone, or is a party to a cannot-link."
+    "back after a merge was undone, or is a party to a cannot-link or a retraction."
 )
 class ParticipantRole(Enum):
     SURVIVOR = "SURVIVOR"

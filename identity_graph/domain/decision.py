@@ -99,7 +99,7 @@ class Sighting:
 class Claim:
     """What is said of one link, and the observation that said it first (None for the model's or a person's word).
 
-    A matched claim that does not conduct is a proposal.
+    A matched claim that does not conduct is a proposal. ``whole``: it says all of an observed link, and adds nothing.
     """
 
     id: str
@@ -114,6 +114,7 @@ class Claim:
     kind: LinkKind = LinkKind.OBSERVED
     weight: float = 0.0
     conducts: bool = True
+    whole: bool = False
 
     @property
     def link(self) -> Link:
@@ -133,7 +134,8 @@ class Stated:
     proposals from now on. ``withdrawn`` ones hold no longer, and conduct as far as the stored ones took part.
     ``apart`` are sides that may not meet any more, ``lifted`` those that may again. ``restored`` are profiles that
     ended before, with the members that they had: each comes back where these members are by themselves again.
-    ``former`` are the members that living profiles had, which decide where their ids go.
+    ``former`` are the members that living profiles had, which decide where their ids go. ``again`` are identifiers
+    whose evidence changed otherwise; ``gone`` are those that belong to nobody from now on.
     """
 
     claims: tuple[Claim, ...] = ()
@@ -143,6 +145,8 @@ class Stated:
     lifted: tuple[CannotLink, ...] = ()
     restored: tuple[tuple[KnownProfile, frozenset[Key]], ...] = ()
     former: Mapping[str, frozenset[Key]] = field(default_factory=dict[str, frozenset[Key]])
+    again: frozenset[Key] = frozenset()
+    gone: frozenset[Key] = frozenset()
 
     @property
     def _of_sides(self) -> set[Key]:
@@ -152,13 +156,13 @@ class Stated:
     def unsettled(self) -> set[Key]:
         """The identifiers whose components cannot stay as they are without a look."""
         changed = (*self.demoted, *(claim for claim in self.withdrawn if claim.conducts))
-        return {key for claim in changed for key in (claim.a, claim.b)} | self._of_sides
+        return {key for claim in changed for key in (claim.a, claim.b)} | self._of_sides | self.again | self.gone
 
     @property
     def keys(self) -> set[Key]:
         """All identifiers that it is about."""
         said = (*self.claims, *self.demoted, *self.withdrawn)
-        return {key for claim in said for key in (claim.a, claim.b)} | self._of_sides
+        return {key for claim in said for key in (claim.a, claim.b)} | self._of_sides | self.again | self.gone
 
 
 NOTHING_STATED = Stated()
@@ -382,6 +386,7 @@ class Plan:
     ``home`` is where each identifier of the batch belongs now. ``absorb`` moves all members of one profile to another,
     ``move`` single identifiers; ``entomb`` is loser, survivor, change; ``revive`` are profiles that come back.
     ``judged`` are stored links whose verdict changed; ``refused`` the claims of the batch that do not conduct.
+    ``leave`` are identifiers that belong to nobody any more, ``emptied`` the profiles that have no others.
     """
 
     profiles: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
@@ -390,6 +395,8 @@ class Plan:
     move: list[tuple[Key, str]] = field(default_factory=list[tuple[Key, str]])
     entomb: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     revive: list[str] = field(default_factory=list[str])
+    leave: list[Key] = field(default_factory=list[Key])
+    emptied: list[str] = field(default_factory=list[str])
     judged: list[tuple[str, Refusal | None]] = field(default_factory=list[tuple[str, Refusal | None]])
     refused: dict[str, Refusal] = field(default_factory=dict[str, Refusal])
     changes: list[Change] = field(default_factory=list[Change])
@@ -485,7 +492,10 @@ def _resolve_again(
     plan: Plan,
 ) -> None:
     """The slow path: the partition of whole evidence components, then what it means for ids and members."""
-    members = {m.key: m for m in component.members}
+    gone = seen.stated.gone
+    plan.leave = sorted(m.key for m in component.members if m.key in gone)
+    poorer = {m.profile for m in component.members if m.key in gone}
+    members = {m.key: m for m in component.members if m.key not in gone}
     nodes = [*members, *(k for g in groups for k in g.new)]
     shared = {k for k in nodes if (s := seen.sightings.get(k)) and s.state == SHARED}
     claims = {c.id: c for g in groups for c in g.claims}
@@ -530,18 +540,20 @@ def _resolve_again(
         return key in shared, rules.rule(split_key(key)[0]).priority, members[key].first_seen, key
 
     held: dict[str, list[Key]] = defaultdict(list)
-    for m in component.members:
+    for m in members.values():
         held[m.profile].append(m.key)
+    plan.emptied = sorted(component.profiles.keys() - held.keys())
     formers = [
         Former(p.id, p.created_at, frozenset(held[p.id]), seen.stated.former.get(p.id, frozenset()) & members.keys())
         for p in component.profiles.values()
+        if p.id in held
     ]
     ended = {p.id: p for p, keys in seen.stated.restored if not keys.isdisjoint(members)}
     restored = [Former(p.id, p.created_at, keys & members.keys()) for p, keys in seen.stated.restored if p.id in ended]
     links = (*(s.link for s in component.links), *(c.link for c in claims.values()))
     changed = (*(c for id, c in seen.claims.items() if c.conducts or id in stored), *seen.withdrawn.values())
     triggers = _triggers(nodes, links, changed, shared)
-    resolved = _Resolved(members, component.profiles, ended, stored, claims, triggers, new_id, plan)
+    resolved = _Resolved(members, component.profiles, ended, poorer, stored, claims, triggers, new_id, plan)
     for assigned in assign(parts, formers, seniority, restored):
         index = at[next(iter(assigned.part))]
         limited = tuple(sorted(k for k in assigned.part if rules.rule(split_key(k)[0]).most is not None))
@@ -568,10 +580,11 @@ def _triggers(
 
 
 def _restated(link: Link, claim: Claim | None) -> Link:
-    """A stored link with what is added: an observation counts; of the model or a person the latest word stands."""
+    """A stored link with what is added: an observation counts; of the model or a person the latest word stands, and of
+    what is said as a whole."""
     if claim is None:
         return link
-    if claim.kind is not LinkKind.OBSERVED:
+    if claim.kind is not LinkKind.OBSERVED or claim.whole:
         return claim.link
     return replace(
         link,
@@ -588,6 +601,7 @@ class _Resolved:
     members: Mapping[Key, Member]
     known: Mapping[str, KnownProfile]
     ended: Mapping[str, KnownProfile]
+    poorer: Collection[str]
     stored: Mapping[str, StoredLink]
     claims: Mapping[str, Claim]
     triggers: Mapping[Key, Claim]
@@ -609,7 +623,7 @@ class _Resolved:
         if survivor:
             known = self.known.get(id) or self.ended[id]
             said = (survivor.members, known.refused, known.limited, known.guarded)
-            changed = id in self.ended or said != (part, refused, limited, guarded)
+            changed = id in self.ended or id in self.poorer or said != (part, refused, limited, guarded)
             if id in self.ended:
                 self.plan.revive.append(id)
             outcome = Outcome(id, len(part), known.version + changed, refused, limited, guarded, False, changed)

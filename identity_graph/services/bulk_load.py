@@ -61,6 +61,7 @@ class Gathering:
         self.link_a, self.link_b, self.link_source = array("q"), array("q"), array("q")
         self.said, self.said_end = array("q"), array("q", [0])
         self.records: dict[str, tuple[int, str, str, str | None, str, int]] = {}
+        self.outdated: list[tuple[str, int, str, str]] = []
         self.traits_size = 0
         self.events: dict[int, tuple[int, Event]] = {}
         self.tallies: dict[tuple[int, str, str], Tally] = {}
@@ -122,10 +123,15 @@ class Gathering:
         if traits is not None and own and not values[0][3]:
             key = f"{source}#{own[0][0]}" if record_id is None else f"{source}/{record_id}"
             old = self.records.get(key)
-            if old is None or (at, digest) > old[:2]:
+            if old is None or old[1] != digest:
                 text = orjson.dumps(traits, option=orjson.OPT_SORT_KEYS).decode()
                 self.traits_size += len(text)
-                self.records[key] = (at, digest, source, record_id, text, own[0][1])
+                if old is None or (at, digest) > old[:2]:
+                    self.records[key] = (at, digest, source, record_id, text, own[0][1])
+                    if old:
+                        self.outdated.append((key, old[0], old[1], old[4]))
+                else:
+                    self.outdated.append((key, at, digest, text))
         if event and own and not values[0][3]:
             anchor, told = own[0][1], Event(*event)
             self.traits_size += len(told.properties)
@@ -201,10 +207,11 @@ class Load:
             ("Record", self._records(at)),
             *self._observations(at),
             ("Tally", self._tallies()),
+            ("RecordVersion", self._outdated()),
             *((label, pa.Table.from_pylist([dict(row) for row in rows])) for label, rows in others.items()),
         ]
         joins = [("MEMBER_OF", self._memberships(at)), ("LINK", self._links()), ("HAS", self._anchors())]
-        joins.append(("COUNTS", self._counted()))
+        joins += [("COUNTS", self._counted()), ("WAS", self._outdated_of())]
         with ThreadPoolExecutor(2) as pool:
             nodes, edges = (
                 [
@@ -364,6 +371,26 @@ class Load:
         begin = len(self.keys) + self.parts.many
         anchors = pa.array([row[5] for row in rows], pa.int64())
         return pa.table({":START_ID": np.arange(begin, begin + len(rows)), ":END_ID": anchors})
+
+    def _outdated(self) -> Table:
+        rows = self.gathering.outdated
+        begin = len(self.keys) + self.parts.many + len(self.gathering.records) + len(self.gathering.tallies)
+        return pa.table(
+            {
+                ":ID": np.arange(begin, begin + len(rows)),
+                "traits": pa.array([row[3] for row in rows], pa.string()),
+                "observed_at:long": pa.array([row[1] for row in rows], pa.int64()),
+                "digest": pa.array([row[2] for row in rows], pa.string()),
+            }
+        )
+
+    def _outdated_of(self) -> Table:
+        records = {key: number for number, key in enumerate(self.gathering.records)}
+        rows = self.gathering.outdated
+        begin = len(self.keys) + self.parts.many
+        end = begin + len(records) + len(self.gathering.tallies)
+        starts = pa.array([begin + records[row[0]] for row in rows], pa.int64())
+        return pa.table({":START_ID": starts, ":END_ID": np.arange(end, end + len(rows))})
 
     def _tallies(self) -> Table:
         tallies = list(self.gathering.tallies.items())

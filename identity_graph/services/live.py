@@ -77,7 +77,7 @@ def active_segments(tx: Transaction, rules: Rules, revision: str | None = None) 
 
 def turned_by(plan: Plan) -> set[str]:
     """The profiles that end or come back."""
-    return {loser for loser, _, _ in plan.entomb} | set(plan.revive)
+    return {loser for loser, _, _ in plan.entomb} | set(plan.revive) | set(plan.emptied)
 
 
 def moved_by(plan: Plan) -> set[str]:

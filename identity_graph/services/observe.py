@@ -30,6 +30,7 @@ import uuid_utils
 from identity_graph.domain.decision import (
     ACTIVE,
     BLOCKED,
+    NOTHING_STATED,
     REFUSED,
     SHARED,
     Accepted,
@@ -114,9 +115,15 @@ def new_id() -> str:
 
 
 def observe(
-    tx: Transaction, batch: Sequence[Observation], rules: Rules, clock: Clock, prepare: Prepare | None = None
+    tx: Transaction,
+    batch: Sequence[Observation],
+    rules: Rules,
+    clock: Clock,
+    prepare: Prepare | None = None,
+    cause: Cause = BY_LINK,
+    before: Stated = NOTHING_STATED,
 ) -> list[Answer]:
-    """Take a batch of observations; the answers in order.
+    """Take a batch of observations; the answers in order. ``before`` is whose profiles were whose, where they restore.
 
     Where another writer was faster it is read again, with the locks taken so far, so that the next one cannot be.
     Raises :class:`StaleRead` where that does not help; the transaction is then to be run again.
@@ -124,8 +131,9 @@ def observe(
     for _ in range(READS):
         with suppress(StaleRead):
             picture = Picture.read(tx, batch)
+            picture.know_ended(tx, before)
             fresh = list(picture.fresh.values())
-            taken = _Taking(tx, picture, rules, clock, prepare).take(fresh) if fresh else []
+            taken = _Taking(tx, picture, rules, clock, prepare, cause).take(fresh, before) if fresh else []
             return picture.answers_to(batch, taken)
     raise StaleRead("the same profiles kept changing between reading and locking")
 
@@ -143,8 +151,26 @@ class Written:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What changes beside links: whose golden records, and whose events of which types, by the identifiers' keys.
+
+    ``write`` writes it, once, at the moment that it gets: before anything is decided, when everything is held.
+    """
+
+    anchors: Collection[Key]
+    happened: Collection[tuple[Key, str]]
+    write: Callable[[int], None]
+
+
 def state(
-    tx: Transaction, stated: Stated, rules: Rules, clock: Clock, still_so: Callable[[], bool], cause: Cause = BY_LINK
+    tx: Transaction,
+    stated: Stated,
+    rules: Rules,
+    clock: Clock,
+    still_so: Callable[[], bool],
+    cause: Cause = BY_LINK,
+    beside: Beside | None = None,
 ) -> Written | None:
     """Write what the model or a person states of known identifiers, except the stated links and cannot-links.
 
@@ -153,8 +179,8 @@ def state(
     """
     for _ in range(READS):
         with suppress(StaleRead):
-            picture = Picture.of(tx, stated.keys, [p.id for p, _ in stated.restored])
-            return _Taking(tx, picture, rules, clock, cause=cause).state(stated, still_so)
+            picture = Picture.of(tx, stated)
+            return _Taking(tx, picture, rules, clock, cause=cause).state(stated, still_so, beside)
     raise StaleRead("the same profiles kept changing between reading and locking")
 
 
@@ -195,7 +221,14 @@ def _pack(answer: Accepted) -> str:
     return orjson.dumps([profile, refused, [[c.id, c.kind] for c in answer.changes]]).decode()
 
 
-def _unpack(id: str, result: str) -> Accepted:
+#: The result of an observation that was taken back.
+RETRACTED_RESULT = "null"
+
+
+def _unpack(id: str, result: str) -> Answer:
+    if result == RETRACTED_RESULT:
+        message = "this observation was retracted; undo that, or observe anew under another id"
+        return Rejection(id, "RETRACTED", message, ("id",))
     profile, refused, changes = orjson.loads(result)
     return Accepted(
         id,
@@ -234,15 +267,19 @@ class Picture:
         return picture
 
     @classmethod
-    def of(cls, tx: Transaction, keys: Iterable[Key], ended: list[str]) -> "Picture":
+    def of(cls, tx: Transaction, stated: Stated) -> "Picture":
         """What is known of identifiers without any observation, and of profiles that ended."""
         picture = cls()
-        picture._know_identifiers(tx.one("identifier/find", keys=sorted(keys)))
+        picture._know_identifiers(tx.one("identifier/find", keys=sorted(stated.keys)))
         picture._read_neighbours(tx)
-        if ended:
-            for row in tx.one("profile/ended", ids=ended):
-                picture._know(row[1:])
+        picture.know_ended(tx, stated)
         return picture
+
+    def know_ended(self, tx: Transaction, stated: Stated) -> None:
+        """Know the profiles that may come back."""
+        if stated.restored:
+            for row in tx.one("profile/ended", ids=[p.id for p, _ in stated.restored]):
+                self._know(row[1:])
 
     def _know_observations(self, batch: Sequence[Observation], taken: Iterable[Row]) -> None:
         stored = {row[0]: row[1:] for row in taken}
@@ -345,11 +382,14 @@ class _Taking:
         self.link_element: dict[str, str] = {}
         self.number: dict[str, int] = {}
 
-    def take(self, batch: list[Observation]) -> list[Answer]:
+    def take(self, batch: list[Observation], before: Stated = NOTHING_STATED) -> list[Answer]:
         picture = self.picture
-        seen = survey(batch, picture.identifiers, picture.profiles, self.rules)
+        seen = survey(batch, picture.identifiers, picture.profiles, self.rules, before)
         again = picture.component_of(seen.read)
-        self._lock({*seen.lock, *again}, [key for key in seen.home if key in picture.identifiers])
+        self._lock(
+            {*seen.lock, *again, *(p.id for p, _ in before.restored)},
+            [key for key in seen.home if key in picture.identifiers],
+        )
         # Only now: whoever held these profiles has committed, so what ends here began earlier.
         self.at = self.clock()
         component = self._component(again)
@@ -362,9 +402,10 @@ class _Taking:
         answers = outcomes(batch, seen, plan, shared)
         records = _newest(batch)
         rows = self._decided(plan, {o.anchor.key for o in records.values() if o.anchor})
-        rows |= self._identifiers(seen, plan) | self._links(seen, plan) | self._records(records)
+        rows |= self._identifiers(seen, plan) | self._links(seen, plan) | self._records(records, batch)
         rows |= self._observations(batch, answers)
         written = self._write(rows)
+        self._revive(plan)
         crowded = [self.element[key] for key, s in seen.sightings.items() if s.newly_shared and not s.new]
         if crowded:
             self.tx.do("link/name_shared", elements=crowded)
@@ -374,7 +415,7 @@ class _Taking:
         self._keep_current(batch, seen, plan, records.values(), written)
         return list(answers)
 
-    def state(self, stated: Stated, still_so: Callable[[], bool]) -> Written | None:
+    def state(self, stated: Stated, still_so: Callable[[], bool], beside: Beside | None) -> Written | None:
         picture = self.picture
         seen = survey((), picture.identifiers, picture.profiles, self.rules, stated)
         again = picture.component_of(seen.read)
@@ -383,15 +424,25 @@ class _Taking:
             return None
         self.at = self.clock()
         component = self._component(again)
+        if beside:
+            beside.write(self.at)
         plan = decide(seen, picture.profiles, component, self.rules, new_id)
-        written = self._write(self._decided(plan))
-        if plan.revive:
-            self.tx.do("profile/revive", elements=[self.element[id] for id in plan.revive], at=self.at)
-        keep_current(self.tx, plan, self.element, self.rules, self.at, **written)
+        written = self._write(self._decided(plan, beside.anchors if beside else ()))
+        element = self.element
+        self._revive(plan)
+        if plan.leave:
+            leave, emptied = [element[key] for key in plan.leave], [element[id] for id in plan.emptied]
+            self.tx.do("profile/leave", identifiers=leave, emptied=emptied, at=self.at)
         into = dict(plan.absorb)
         home = {key: profile for key, known in picture.identifiers.items() if (profile := known.profile)}
         home = {key: into.get(profile, profile) for key, profile in home.items()} | dict(plan.move)
-        return Written(plan, self.element, home, self.at)
+        happened = [(element[home[key]], type) for key, type in (beside.happened if beside else ())]
+        keep_current(self.tx, plan, element, self.rules, self.at, **written, happened=happened)
+        return Written(plan, element, {k: id for k, id in home.items() if k not in stated.gone}, self.at)
+
+    def _revive(self, plan: Plan) -> None:
+        if plan.revive:
+            self.tx.do("profile/revive", elements=[self.element[id] for id in plan.revive], at=self.at)
 
     def _component(self, profiles: list[str]) -> Component:
         """Everything about these profiles, which the transaction holds."""
@@ -535,14 +586,19 @@ class _Taking:
             (perhaps_new if ends_known else new).append(row)
         return {"new_links": new, "links": perhaps_new}
 
-    def _records(self, newest: Mapping[str, Observation]) -> Rows:
+    def _records(self, newest: Mapping[str, Observation], batch: Iterable[Observation]) -> Rows:
+        """Rows of records, and those that are not even the newest of the batch."""
         records: list[Row] = []
+        outdated: list[Row] = []
         for key, o in sorted(newest.items()):
-            traits = orjson.dumps(o.traits, option=orjson.OPT_SORT_KEYS).decode()
             if o.anchor:
-                row = [key, o.source, o.record_id, traits, o.observed_at, o.digest, self.number[o.anchor.key]]
-                records.append(row)
-        return {"records": records}
+                records.append(
+                    [key, o.source, o.record_id, _text_of(o), o.observed_at, o.digest, self.number[o.anchor.key]]
+                )
+        for o in batch:
+            if o.traits is not None and o.anchor and (key := o.record_key) and newest[key].digest != o.digest:
+                outdated.append([key, _text_of(o), o.observed_at, o.digest])
+        return {"records": records, "outdated": outdated}
 
     def _observations(self, batch: Sequence[Observation], answers: Sequence[Accepted]) -> Rows:
         """What was observed and what came of it; an observation that tells of an event is also that event."""
@@ -562,6 +618,10 @@ class _Taking:
             for (by, type, source), t in sorted(tallies.items())
         ]
         return {"observations": plain, "events": events, "tallies": tallied}
+
+
+def _text_of(o: Observation) -> str:
+    return orjson.dumps(o.traits, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _newest(batch: Iterable[Observation]) -> dict[str, Observation]:

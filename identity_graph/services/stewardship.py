@@ -7,20 +7,26 @@ from then on, and so is whatever arrives again.
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from identity_graph.domain.decision import NOTHING_STATED, Change, Claim, ProfileRef, Stated, created_change_id
 from identity_graph.domain.evidence import CannotLink, Key, LinkKind, Refusal, link_id
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.rules import Rules
-from identity_graph.services.observe import Cause, Clock, Written, known_profile, new_id, state
+from identity_graph.services.match_records import Matching
+from identity_graph.services.observe import Cause, Clock, Prepare, Written, known_profile, new_id, state
 from identity_graph.services.profiles import END_OF_TIME
+from identity_graph.services.retraction import Retracting
 from identity_graph.store.errors import StaleRead
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph, Transaction
+
+T = TypeVar("T")
 
 CANNOT_LINK_SET, CANNOT_LINK_REMOVED = "CANNOT_LINK_SET", "CANNOT_LINK_REMOVED"
 #: Profiles that one merge may join.
 MOST_MERGED = 10
+#: Observations that one act may take back.
+MOST_RETRACTED = 500
 
 
 class Declined(Exception):
@@ -53,6 +59,24 @@ class Merges:
 
 
 @dataclass(frozen=True, slots=True)
+class Observations:
+    """Which observations: these, or those of a source, or those that support a link; one of the three."""
+
+    ids: tuple[str, ...] = ()
+    source: str | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted:
+    """What was done, of how many observations, and how many there are besides."""
+
+    done: Done
+    observations: int
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Stored:
     """A profile to which an id leads, and the identifiers in it that are one person's, each with its first sight."""
 
@@ -73,14 +97,22 @@ class Stewards:
     All raise :class:`Declined` and a :class:`StoreError`.
     """
 
-    def __init__(self, graph: Graph, rules: Rules, clock: Clock) -> None:
-        self._graph, self._rules, self._clock = graph, rules, clock
+    def __init__(self, graph: Graph, rules: Rules, clock: Clock, matching: Matching | None = None) -> None:
+        self._graph, self._rules, self._clock, self._matching = graph, rules, clock, matching
 
-    def _act(self, actor: str, reason: str, dry_run: bool, work: "Callable[[Act], Done]") -> tuple[Done, str]:
-        def run(tx: Transaction) -> Done:
-            return work(Act(tx, self._rules, self._clock, actor, reason))
+    def _act(self, actor: str, reason: str, dry_run: bool, work: "Callable[[Act], T]") -> tuple[T, str]:
+        model = self._matching.active() if self._matching else None
+        prepare = self._matching.preparing(model) if self._matching and model else None
 
-        return self._graph.write(run, dry_run=dry_run)
+        def run(tx: Transaction) -> T:
+            return work(Act(tx, self._rules, self._clock, actor, reason, prepare))
+
+        try:
+            return self._graph.write(run, dry_run=dry_run, timeout=LONG_READ_TIMEOUT)
+        finally:
+            if self._matching:
+                # Records may have other rows now.
+                self._matching.behind = True
 
     def merge(
         self, ids: Sequence[str], expected: int | None, actor: str, reason: str, *, dry_run: bool = False
@@ -106,6 +138,12 @@ class Stewards:
     ) -> tuple[Done, str]:
         """Take a change back, and keep it so. ``expected`` is the version of the profile that it made or kept."""
         return self._act(actor, reason, dry_run, lambda act: act.undo(change, expected))
+
+    def retract(
+        self, some: Observations, first: int, actor: str, reason: str, *, dry_run: bool = False
+    ) -> tuple[Retracted, str]:
+        """Take observations back, as if they had never been made; of a source or a link only the ``first`` ones."""
+        return self._act(actor, reason, dry_run, lambda act: act.retract(some, first))
 
     def merges(self, some: Merges, first: int, after: tuple[int, str] | None) -> tuple[list[tuple[int, str]], int]:
         """Moments and ids of such merges, newest first, and how many there are from here on.
@@ -134,9 +172,17 @@ class Stewards:
 class Act:
     """One decision of a person, in its transaction."""
 
-    def __init__(self, tx: Transaction, rules: Rules, clock: Clock, actor: str, reason: str) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        rules: Rules,
+        clock: Clock,
+        actor: str,
+        reason: str,
+        prepare: Prepare | None = None,
+    ) -> None:
         self.id = new_id()
-        self.tx, self.rules, self.clock = tx, rules, clock
+        self.tx, self.rules, self.clock, self.prepare = tx, rules, clock, prepare
         self.cause = Cause("STEWARD", actor, reason, self.id)
 
     def merge(self, ids: Sequence[str], expected: int | None) -> Done:
@@ -193,9 +239,13 @@ class Act:
         kind, act, moved, roles, before = rows[0]
         if expected is not None:
             _expect(self._profiles([id for id, role in roles if role in _STAYED] or [roles[0][0]])[0], expected)
+        if act and (back := self._retracted_or_restored(act)):
+            return back
         if act and (said := self.tx.one("cannot_link/of_act", act=act)):
             return self._take_back(act, said)
         match kind:
+            case "RETRACTED" | "RESTORED":
+                raise Declined("ALREADY_UNDONE", "This was taken back before.")
             case "MERGED" | "MOVED":
                 return self._separate(change, frozenset(moved), frozenset(before) - set(moved))
             case _:
@@ -203,6 +253,52 @@ class Act:
                 if len({p.id for p in profiles}) < 2:
                     raise Declined("ALREADY_UNDONE", "These profiles are one again already.")
                 return self.merge([p.id for p in profiles], None)
+
+    def retract(self, some: Observations, first: int) -> Retracted:
+        ids, total = list(some.ids), len(some.ids)
+        if some.source is not None:
+            ((total, ids),) = self.tx.run("retraction/of_source", source=some.source, limit=first)
+        elif some.link is not None:
+            self._expect_observed(some.link)
+            ((total, ids),) = self.tx.run("retraction/of_link", id=some.link, limit=first)
+        if not ids:
+            raise Declined("NOTHING_TO_RETRACT", "No observation of these stands.")
+        return Retracted(self._retract(ids), len(ids), total - len(ids))
+
+    def _retract(self, ids: Sequence[str], before: Stated = NOTHING_STATED) -> Done:
+        rows = {row[0]: row for row in self.tx.one("retraction/find", ids=sorted(set(ids)))}
+        for id in ids:
+            if id not in rows:
+                raise Declined("UNKNOWN_OBSERVATION", f"There is no observation {id}.")
+            if rows[id][5]:
+                raise Declined("ALREADY_RETRACTED", f"The observation {id} was retracted before.")
+        changes, profile = Retracting(self.tx, self.rules, self.clock, self.cause).retract(list(rows.values()), before)
+        return Done(profile, tuple(changes))
+
+    def _expect_observed(self, link: str) -> None:
+        rows = self.tx.one("link/details", ids=[link])
+        if not rows:
+            raise Declined("UNKNOWN_LINK", f"There is no link {link}.")
+        match rows[0][3]:
+            case LinkKind.OBSERVED:
+                return
+            case LinkKind.MATCHED:
+                advice = "A matched link follows from two records: keep its ends apart instead."
+            case _:
+                advice = "This link is a person's word: undo the change that it made instead."
+        raise Declined("NOT_RETRACTABLE", advice)
+
+    def _retracted_or_restored(self, act: str) -> Done | None:
+        """Bring back what an act retracted, or retract what one brought back."""
+        ((retracted, restored),) = self.tx.run("retraction/of_act", act=act)
+        if not (retracted or restored):
+            return None
+        before = self._before(self.tx.one("change/of_act", act=act))
+        if retracted:
+            again = Retracting(self.tx, self.rules, self.clock, self.cause)
+            changes, profile = again.restore(retracted, before, self.prepare)
+            return Done(profile, tuple(changes))
+        return self._retract(restored, before)
 
     def _take_back(self, act: str, said: list[list[Any]]) -> Done:
         """Undo what a person said of cannot-links: lift those that were set, set those that were lifted."""
@@ -221,6 +317,8 @@ class Act:
     def _separate(self, change: str, one: frozenset[Key], other: frozenset[Key]) -> Done:
         """Undo what evidence brought together."""
         homes = {row[0]: row[5] for row in self.tx.one("identifier/find", keys=sorted(one | other))}
+        # What was retracted since is nobody's.
+        one, other = one & homes.keys(), other & homes.keys()
         meet = {homes.get(key) for key in one} & {homes.get(key) for key in other} - {None}
         if self.tx.one("cannot_link/undoing", of=change):
             raise Declined("ALREADY_UNDONE", "This was undone before, and is kept so.")

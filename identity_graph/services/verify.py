@@ -277,17 +277,17 @@ class _Verification:
         for number in bounded[np.argsort(self.evidence.rank[bounded])].tolist():
             limited[int(self.home[number])].append(self.keys[number])
         guarded = {int(self.home[self.number[key]]) for apart in self.cannot_links for key in apart.keys}
-        active: set[str] = set()
+        alive: set[str] = set()
         led: list[tuple[str, list[str]]] = []
         found: dict[str, list[str]] = defaultdict(list)
         for id, status, holds, apart, limits, guard, survivors in self._rows("verify/profiles"):
             said = (holds, apart, sorted(from_text(limits)), bool(guard))
             number = self.profiles.get(id, -1)
             members = int(size[number]) if number >= 0 else 0
-            if status == "ACTIVE":
-                active.add(id)
-                if members == 0:
-                    found["active profile without members"].append(id)
+            if status != "MERGED":
+                alive.add(id)
+                if (members == 0) != (status == "ERASED"):
+                    found[f"{status.lower()} profile {'with' if members else 'without'} members"].append(id)
                 if survivors:
                     found["active profile that leads to another"].append(id)
             else:
@@ -301,37 +301,47 @@ class _Verification:
             for name, mine, right in zip(names, said, expected, strict=True):
                 if mine != right and (members or name != "guard"):
                     found[f"profile with a wrong {name}"].append(id)
-        found["tombstone that does not lead straight to one active profile"] = [
-            id for id, survivors in led if len(survivors) != 1 or survivors[0] not in active
+        found["tombstone that does not lead straight to one living profile"] = [
+            id for id, survivors in led if len(survivors) != 1 or survivors[0] not in alive
         ]
         for what, ids in found.items():
             self._found(what, (f"profile {id}" for id in ids))
 
     def _check_past(self) -> None:
         """Memberships follow each other without a gap, and each move is told by a change."""
-        past: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+        past: dict[Key, list[tuple[int, int, str]]] = defaultdict(list)
         turned: list[Key] = []
         for key, since, until, profile in self._rows("verify/memberships"):
-            if key in self.number:
-                past[self.number[key]].append((since, until, profile))
-                if until is None or since > until:
-                    turned.append(key)
+            if until is None or since > until:
+                turned.append(key)
+            else:
+                past[key].append((since, until, profile))
         self._found("membership that ends before it begins", turned)
         names = list(self.profiles)
+        told: Counter[tuple[Key, str, int]] = Counter()
+        retracted: set[tuple[Key, int]] = set()
+        for _, at, keys, targets in self._rows("verify/changes"):
+            told.update((key, target, at) for target in targets for key in keys)
+            if not targets:
+                retracted.update((key, at) for key in keys)
         moved: Counter[tuple[Key, str, int]] = Counter()
         gaps: list[Key] = []
-        for number, spans in past.items():
-            key, now = self.keys[number], self.since[number]
-            if self.home[number] >= 0:
+        lost: list[Key] = []
+        for key, spans in past.items():
+            number = self.number.get(key)
+            if number is not None and self.home[number] >= 0:
+                now = self.since[number]
                 spans.append((now, now, names[self.home[number]]))
+            elif (key, max(until for _, until, _ in spans)) not in retracted:
+                lost.append(key)
             for (_, until, _), (since, _, profile) in pairwise(sorted(spans)):
+                if (key, until) in retracted:
+                    continue
                 if until != since:
                     gaps.append(key)
                 moved[key, profile, since] += 1
         self._found("memberships that overlap or leave a gap", gaps)
-        told: Counter[tuple[Key, str, int]] = Counter()
-        for _, at, keys, targets in self._rows("verify/changes"):
-            told.update((key, target, at) for target in targets for key in keys)
+        self._found("member that left without a change that tells it", lost)
         self._found("move that no change tells", (key for key, _, _ in moved - told))
         self._found("change that tells a move that never was", (key for key, _, _ in told - moved))
 

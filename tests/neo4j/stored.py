@@ -7,7 +7,7 @@ is the independent reference of ``tests/properties``.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import neo4j
@@ -61,6 +61,24 @@ class Stored:
         return {id: frozenset(keys) for id, keys in inside.items()}
 
     @property
+    def named(self) -> set[str]:
+        """The identifiers that a person's word is about."""
+        said = {key for word in self.words.values() for key in (*word["one"], *word["other"])}
+        return said | {x[end] for x in self.links.values() if x["kind"] == "ASSERTED" for end in "ab"}
+
+    @property
+    def retracted(self) -> set[str]:
+        return {id for id, o in self.observations.items() if o.get("retracted")}
+
+    @property
+    def unsaid(self) -> set[str]:
+        """The links that retracted observations had made."""
+        gone = (self.observations[id] for id in self.retracted)
+        return {
+            link_id(a, b, "OBSERVED", o["source"]) for o in gone for a, b in combinations(sorted(set(o["keys"])), 2)
+        }
+
+    @property
     def shared(self) -> set[str]:
         return {key for key, row in self.identifiers.items() if row["state"] == "SHARED"}
 
@@ -81,7 +99,7 @@ _READS = {
     "identifiers": "MATCH (i:Identifier) RETURN i {.*, device: i:Device, sources: split(i.sources, '\t')} AS row",
     "profiles": "MATCH (p:Profile) RETURN p {.*, limited: CASE WHEN p.limited IS NULL THEN [] "
     "ELSE split(p.limited, '\t') END, guarded: coalesce(p.guarded, false)} AS row",
-    "links": "MATCH (a)-[l:LINK]->(b) RETURN l {.*, a: a.key, b: b.key} AS row",
+    "links": "MATCH (a:Identifier)-[l:LINK]->(b:Identifier) RETURN l {.*, a: a.key, b: b.key} AS row",
     "members": "MATCH (i)-[m:MEMBER_OF]->(p) RETURN m {.*, key: i.key, profile: p.id} AS row",
     "former": "MATCH (i)-[m:WAS_MEMBER_OF]->(p) RETURN m {.*, key: i.key, profile: p.id} AS row",
     "tombstones": "MATCH (p)-[m:MERGED_INTO]->(q) RETURN m {.*, loser: p.id, survivor: q.id} AS row",
@@ -140,7 +158,7 @@ def folded(observations: Iterable[Observation], stored: Stored) -> Evidence:
         for c in stored.words.values()
         if "lifted_at" not in c
     )
-    return Evidence(frozenset(identifiers), tuple(links.values()), frozenset(apart))
+    return Evidence(frozenset(identifiers | stored.named), tuple(links.values()), frozenset(apart))
 
 
 # --- Invariants
@@ -191,9 +209,13 @@ def _identifiers(stored: Stored, taken: Iterable[Observation], evidence: Evidenc
         key: (min(o.observed_at for o in said), max(o.observed_at for o in said), {o.source for o in said})
         for key, said in seen.items()
     }
-    found = {key: (i["first_seen"], i["last_seen"], set(i["sources"])) for key, i in stored.identifiers.items()}
+    found = {
+        key: (i["first_seen"], i["last_seen"], set(i["sources"]))
+        for key, i in stored.identifiers.items()
+        if key in wanted or key not in stored.named
+    }
     lists = [f"a source stands twice at {key}" for key, i in stored.identifiers.items() if _twice(i["sources"])]
-    assert wanted.keys() == evidence.identifiers
+    assert wanted.keys() | stored.named == evidence.identifiers
     return [*_differ("first, last and sources", found, wanted), *lists]
 
 
@@ -264,9 +286,9 @@ def _tombstones(stored: Stored) -> list[str]:
     if merged != {row["loser"] for row in stored.tombstones}:
         found.append("not the merged profiles, and only they, lead to a survivor")
     found += [
-        f"{row['loser']} leads to {row['survivor']}, which is no active profile"
+        f"{row['loser']} leads to {row['survivor']}, which was merged too"
         for row in stored.tombstones
-        if row["survivor"] not in stored.active
+        if row["survivor"] in merged
     ]
     for row in stored.tombstones:
         p, change = stored.profiles[row["loser"]], stored.changes.get(row["change"])
@@ -292,13 +314,19 @@ def _timelines(stored: Stored) -> list[str]:
         (key, source, target, c["at"]) for c in stored.changes.values() for source, target, key in moves_of(c, stored)
     )
     moved: Counter[tuple[str, str, str, int]] = Counter()
-    for key, row in now.items():
-        line = [*sorted(spans.pop(key, [])), (row["since"], row["since"], row["profile"])]
+    left = {(key, c["at"]) for c in stored.changes.values() if c["kind"] == "RETRACTED" for key in c["moved"]}
+    for key in spans.keys() | now.keys():
+        line = sorted(spans.get(key, []))
+        if row := now.get(key):
+            line.append((row["since"], row["since"], row["profile"]))
+        elif (key, line[-1][1]) not in left:
+            found.append(f"{key} was a member and is none")
         for (_, until, before), (since, _, after) in pairwise(line):
+            if (key, until) in left:
+                continue
             if until != since:
                 found.append(f"{key} left {before} at {until} and came to {after} at {since}")
             moved[key, before, after, since] += 1
-    found += [f"{key} was a member and is none" for key in spans]
     found += [f"{key} moved {before} to {after} at {at}, untold" for key, before, after, at in moved - told]
     found += [f"{key} is told to have moved {before} to {after} at {at}" for key, before, after, at in told - moved]
     return found
@@ -332,7 +360,10 @@ def _lineage(stored: Stored) -> list[str]:
         "SPLIT": [{"SOURCE", "CREATED"}, {"SOURCE", "RESTORED"}],
         "CANNOT_LINK_SET": [{"PARTY"}],
         "CANNOT_LINK_REMOVED": [{"PARTY"}],
+        "RETRACTED": [{"PARTY"}],
+        "RESTORED": [{"PARTY"}],
     }
+    known = stored.links.keys() | stored.unsaid
     for id, c in stored.changes.items():
         if {role for _, role in c["roles"]} not in kinds[c["kind"]]:
             found.append(f"{c['kind']} {id} has the roles {c['roles']}")
@@ -340,7 +371,7 @@ def _lineage(stored: Stored) -> list[str]:
             if not (c.get("act") and c.get("actor") and c.get("reason")):
                 found.append(f"{c['kind']} {id} does not say who did it and why")
             continue
-        if c.get("link") not in stored.links:
+        if c.get("link") not in known:
             found.append(f"{c['kind']} {id} names no link")
         if c.get("observation") not in stored.observations:
             found.append(f"{c['kind']} {id} names no observation")
@@ -349,7 +380,7 @@ def _lineage(stored: Stored) -> list[str]:
             found.append(f"profile {id} came by {p.get('created_by')} and by {'a' if id in born else 'no'} split")
         if id not in born and p.get("created_by") not in stored.observations:
             found.append(f"profile {id} was created by no observation")
-        if p.get("created_link") is not None and p["created_link"] not in stored.links:
+        if p.get("created_link") is not None and p["created_link"] not in known:
             found.append(f"profile {id} was created by no link")
     return found
 
@@ -401,6 +432,7 @@ def _observations(stored: Stored, taken: Iterable[Observation]) -> list[str]:
             (o["by"], o["type"], o["properties"], o.get("amount")) if o["event"] else None,
         )
         for id, o in stored.observations.items()
+        if id not in stored.retracted
     }
     return _differ("observation", found, wanted)
 

@@ -87,13 +87,17 @@ class Program(RuleBasedStateMachine):
             assert anonymous(foreseen, before) == anonymous(answers, before)
         fresh = self._expect_answers(observations, answers, after)
         found = [
-            *problems(after, self.taken.values(), self.rules, {JUNK}),
+            *problems(after, self.standing(), self.rules, {JUNK}),
             *surprising_ids(before, after, self.rules),
             *surprising_versions(before, after),
             *untold(before, after, fresh),
         ]
         assert not found, "\n".join(found)
         self._expect_old_ids_to_lead_home(before, after)
+
+    def standing(self) -> list[Observation]:
+        """What was taken and not taken back."""
+        return [o for id, o in self.taken.items() if id not in self.stored.retracted]
 
     def _observation(self, say: Say) -> Observation | Rejection:
         raw: dict[str, Any] = {
@@ -121,7 +125,14 @@ class Program(RuleBasedStateMachine):
             if first is None:
                 self.taken[o.id] = o
                 fresh[o.id] = self.answers[o.id] = accepted(o, answer, after)
+            elif first.digest == o.digest and o.id in after.retracted:
+                assert isinstance(answer, Rejection)
+                assert (answer.observation_id, answer.code, answer.path) == (o.id, "RETRACTED", ("id",))
             elif first.digest == o.digest:
+                if after.observations[o.id].get("restored"):
+                    # It was made anew then, which had an answer of its own.
+                    assert isinstance(answer, Accepted)
+                    self.answers[o.id] = replace(answer, duplicate=False)
                 assert answer == replace(self.answers[o.id], duplicate=True)
             else:
                 assert isinstance(answer, Rejection)

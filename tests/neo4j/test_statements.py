@@ -17,6 +17,7 @@ from identity_graph.store.graph import Graph
 from identity_graph.store.statements import Statement, StatementError, all_statements, statement
 
 #: Statements that may scan a label, and why that is all right.
+_RETRACTING = ("of_link", "of_source", "rest")
 SCANS = {
     "change/merges": "looks at all changes, when a steward undoes many",
     "database/is_empty": "looks at one node at most",
@@ -24,6 +25,7 @@ SCANS = {
     "link/refusals": "counts all refused links, for a report",
     "migration/list": "there is one node a migration",
     **{f"model/{verb}": "there are a few models" for verb in ("activate", "active", "list")},
+    **{f"retraction/{what}": "looks at all observations, when a steward retracts some" for what in _RETRACTING},
     "export/columns": "reads all profiles, once an export",
     "segment/joining": "evaluates a rule over all profiles, once a definition",
     "segment/list": "there are a few segments",

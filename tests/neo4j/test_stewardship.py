@@ -17,7 +17,7 @@ from identity_graph.domain.decision import Accepted
 from identity_graph.domain.rules import Rules
 from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.profiles import Profiles
-from identity_graph.services.stewardship import Declined, Done, Stewards
+from identity_graph.services.stewardship import Declined, Done, Observations, Stewards
 from identity_graph.services.submit import now, write_batch
 from identity_graph.store.graph import Graph
 
@@ -34,6 +34,8 @@ ACTS = st.one_of(
     st.tuples(st.just("split"), ANY, st.sets(ANY, min_size=1, max_size=3)),
     st.tuples(st.just("keep_apart"), ANY, ANY),
     st.tuples(st.just("let_meet"), ANY),
+    st.tuples(st.just("retract"), st.sets(ANY, min_size=1, max_size=3)),
+    st.tuples(st.just("retract"), st.sets(ANY, min_size=1, max_size=3)),
     st.tuples(st.just("undo"), ANY),
     st.tuples(st.just("undo"), ANY),
 )
@@ -101,6 +103,13 @@ class History(Program):
         change = changes[one % len(changes)]
         return lambda dry: self.stewards.undo(change, None, *WHO, dry_run=dry)[0]
 
+    def retract(self, some: set[int]) -> Do | None:
+        known = sorted(self.stored.observations)
+        if not known:
+            return None
+        ids = tuple(sorted({known[n % len(known)] for n in some}))
+        return lambda dry: self.stewards.retract(Observations(ids), 10, *WHO, dry_run=dry)[0].done
+
     def act(self, do: Do, back: bool) -> None:
         """Try it, do it, and perhaps take it back: a trial writes nothing, and what is taken back was never."""
         before = self.stored
@@ -125,7 +134,7 @@ class History(Program):
 
     def settle(self) -> None:
         self.stored = read(self.driver)
-        found = problems(self.stored, self.taken.values(), self.rules, {JUNK})
+        found = problems(self.stored, self.standing(), self.rules, {JUNK})
         assert not found, "\n".join(found)
         assert leads(self.stored) == self.led()
 
@@ -143,8 +152,9 @@ class History(Program):
             states = await asyncio.gather(*(profiles.state(id, Freshness(as_of=at)) for id in ids))
             return {id: state.id for id, state in zip(ids, states, strict=True) if state}
 
+        ever = sorted({key for _, home, _ in self.snapshots for key in home} | self.stored.identifiers.keys())
         for at, home, led in self.snapshots:
-            rows = self.graph.read("lookup/as_of", keys=list(self.stored.identifiers), at=at)[0][0]
+            rows = self.graph.read("lookup/as_of", keys=ever, at=at)[0][0]
             assert {key: id for key, state, id in rows if state != "BLOCKED"} == home
             assert asyncio.run(led_then(list(self.stored.profiles), at)) == led
 
@@ -167,7 +177,7 @@ def leads(stored: Stored) -> dict[str, str]:
             ended[loser] = max(ended.get(loser, (0, "", "")), (c["at"], id, survivor))
 
     def home(id: str) -> str:
-        return id if id in stored.active else home(ended[id][2])
+        return home(ended[id][2]) if stored.profiles[id]["status"] == "MERGED" else id
 
     return {id: home(id) for id in stored.profiles}
 

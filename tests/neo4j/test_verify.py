@@ -14,7 +14,8 @@ from identity_graph import cli_ingest
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import Rules
 from identity_graph.neo4j_runtime import Connection
-from identity_graph.services.submit import write_batch
+from identity_graph.services.stewardship import Observations, Stewards
+from identity_graph.services.submit import now, write_batch
 from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph
 
@@ -42,6 +43,8 @@ def story() -> list[Sequence[Observation]]:
 def told(graph: Graph) -> Graph:
     for batch in story():
         write_batch(graph, batch, RULES)
+    write_batch(graph, [said("r1", "user_id:r", "cookie_id:r", observedAt="2026-02-01T00:00:00Z")], RULES)
+    Stewards(graph, RULES, now).retract(Observations(("r1",)), 1, "ann", "never was")
     return graph
 
 
@@ -120,11 +123,11 @@ HARM = {
     ),
     "MATCH (:Identifier {key: 'user_id:c'})-->(p:Profile) SET p.guarded = true": "profile with a wrong guard",
     "MATCH (p:Profile {status: 'MERGED'})-[m:MERGED_INTO]->() DELETE m": (
-        "tombstone that does not lead straight to one active profile"
+        "tombstone that does not lead straight to one living profile"
     ),
     "MATCH (p:Profile {status: 'MERGED'})-[m:MERGED_INTO]->(q) DELETE m CREATE (p)-[:MERGED_INTO]->(:Profile {id: 'x', "
     "status: 'MERGED', size: 0, refused: 0})-[:MERGED_INTO]->(q)": (
-        "tombstone that does not lead straight to one active profile"
+        "tombstone that does not lead straight to one living profile"
     ),
     "CREATE (:Profile {id: 'x', status: 'ACTIVE', size: 0, refused: 0})": ("active profile without members"),
     "MATCH (:Identifier {key: 'user_id:c'})-->(p:Profile) SET p.status = 'MERGED'": "merged profile with members",
@@ -136,6 +139,7 @@ HARM = {
     "MATCH (i:Identifier {key: 'user_id:c'})-[m:MEMBER_OF]->(p) CREATE (i)-[:WAS_MEMBER_OF {since: 0, until: "
     "m.since}]->(p)": "move that no change tells",
     "MATCH (c:Change) SET c.moved = c.moved[1..]": "move that no change tells",
+    "MATCH (c:Change {kind: 'RETRACTED'}) SET c.moved = []": "member that left without a change that tells it",
     "MATCH (c:Change) SET c.moved = c.moved + 'user_id:c'": "change that tells a move that never was",
     "MATCH (:Record)-[h:HAS]->() DELETE h": "record without the anchor that it names",
     "MATCH (r:Record {record_id: '1'}) SET r.record_id = '2'": "record without the anchor that it names",

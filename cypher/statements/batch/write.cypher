@@ -48,14 +48,14 @@ CALL () {
 }
 CALL () {
   // Identifiers that were seen again: element, first_seen, last_seen, sources, partners, state (null: unchanged). What
-  // no profile guards is locked first, as batch/lock does.
+  // no profile guards is locked first, as batch/lock does. Without a source it was only named by a person so far.
   UNWIND $rows.identifiers AS row
   MATCH (i:Identifier) WHERE elementId(i) = row[0]
   FOREACH (_ IN CASE WHEN i.state = 'ACTIVE' THEN [] ELSE [1] END | SET i.lock = 0)
-  SET i.first_seen = CASE WHEN row[1] < i.first_seen THEN row[1] ELSE i.first_seen END,
-      i.last_seen = CASE WHEN row[2] > i.last_seen THEN row[2] ELSE i.last_seen END,
+  SET i.first_seen = CASE WHEN row[1] < i.first_seen OR i.sources = '' THEN row[1] ELSE i.first_seen END,
+      i.last_seen = CASE WHEN row[2] > i.last_seen OR i.sources = '' THEN row[2] ELSE i.last_seen END,
       i.sources = reduce(known = i.sources, source IN row[3] |
-        CASE WHEN source IN split(known, '\t') THEN known ELSE known + '\t' + source END),
+        CASE WHEN known = '' THEN source WHEN source IN split(known, '\t') THEN known ELSE known + '\t' + source END),
       i.partners = coalesce(row[4], i.partners),
       i.state = coalesce(row[5], i.state)
   RETURN collect(i) AS touched
@@ -150,19 +150,31 @@ CALL (profiles, absorbed) {
 }
 CALL (identifiers) {
   // Each record's newest row; of two rows of one moment the greater digest wins, so order never matters. What it said
-  // before is kept with the time in which it stood: key, source, record_id, traits, observed_at, digest, identifier.
+  // before is kept with the time in which it stood, and so is a row that is outdated, in case the newer one is taken
+  // back: key, source, record_id, traits, observed_at, digest, identifier.
   UNWIND $rows.records AS row
   MERGE (r:Record {key: row[0]})
   ON CREATE SET r.source = row[1], r.record_id = row[2], r.observed_at = -1, r.digest = ''
   WITH row, r, identifiers[row[6]] AS i,
     row[4] > r.observed_at OR (row[4] = r.observed_at AND row[5] > r.digest) AS newer
-  FOREACH (_ IN CASE WHEN newer AND r.since < $at THEN [1] ELSE [] END |
-    CREATE (r)-[:WAS]->(:RecordVersion {traits: r.traits, observed_at: r.observed_at, since: r.since, until: $at})
+  FOREACH (_ IN CASE WHEN newer AND r.since IS NOT NULL THEN [1] ELSE [] END |
+    CREATE (r)-[:WAS]->(:RecordVersion {
+      traits: r.traits, observed_at: r.observed_at, digest: r.digest, since: r.since, until: $at
+    })
+  )
+  FOREACH (_ IN CASE WHEN newer OR r.digest = row[5] THEN [] ELSE [1] END |
+    CREATE (r)-[:WAS]->(:RecordVersion {traits: row[3], observed_at: row[4], digest: row[5]})
   )
   FOREACH (_ IN CASE WHEN newer THEN [1] ELSE [] END |
     SET r.traits = row[3], r.observed_at = row[4], r.digest = row[5], r.since = $at
   )
   MERGE (r)-[:HAS]->(i)
+}
+CALL () {
+  // Rows that the same batch makes outdated: key of the record, traits, observed_at, digest.
+  UNWIND $rows.outdated AS row
+  MATCH (r:Record {key: row[0]})
+  CREATE (r)-[:WAS]->(:RecordVersion {traits: row[1], observed_at: row[2], digest: row[3]})
 }
 CALL (profiles) {
   // What the golden records of profiles show, and what all their records and people say, see record/traits; only of

@@ -3,9 +3,13 @@
 // params: keys: List<String>, at: Integer
 // returns: found: List<List<String>>
 // access: read
-// index: identifier_key
+// index: identifier_key, retracted_identifier_key
 UNWIND $keys AS key
-MATCH (i:Identifier {key: key})
+CALL (key) {
+  MATCH (i:Identifier {key: key}) RETURN i
+  UNION ALL
+  MATCH (i:RetractedIdentifier {key: key}) RETURN i
+}
 OPTIONAL MATCH (i)-[now:MEMBER_OF]->(p:Profile) WHERE now.since <= $at
 OPTIONAL MATCH (i)-[was:WAS_MEMBER_OF]->(q:Profile) WHERE was.since <= $at AND was.until > $at
 WITH key, i, p, q WHERE p IS NOT NULL OR q IS NOT NULL OR i.state = 'BLOCKED'

@@ -10,7 +10,7 @@ CALL (p) {
   MATCH (p)<-[now:MEMBER_OF]-(i:Identifier) WHERE now.since <= $at
   RETURN i
   UNION
-  MATCH (p)<-[was:WAS_MEMBER_OF]-(i:Identifier) WHERE was.since <= $at AND was.until > $at
+  MATCH (p)<-[was:WAS_MEMBER_OF]-(i) WHERE was.since <= $at AND was.until > $at
   RETURN i
 }
 WITH row, i ORDER BY i.key

@@ -10,10 +10,10 @@ CALL (p) {
   MATCH (p)<-[now:MEMBER_OF]-(i:Identifier) WHERE now.since <= $at
   RETURN i
   UNION
-  MATCH (p)<-[was:WAS_MEMBER_OF]-(i:Identifier) WHERE was.since <= $at AND was.until > $at
+  MATCH (p)<-[was:WAS_MEMBER_OF]-(i) WHERE was.since <= $at AND was.until > $at
   RETURN i
 }
-MATCH (i)<-[:HAS]-(r:Record)
+MATCH (i)<-[:HAS]-(r)
 CALL (r) {
   WITH r WHERE r.since <= $at
   RETURN r.traits AS traits, r.observed_at AS observed_at

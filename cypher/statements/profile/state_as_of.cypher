@@ -11,5 +11,5 @@ OPTIONAL MATCH (p)-[merged:MERGED_INTO|WAS_MERGED_INTO]->(:Profile)
 OPTIONAL MATCH (:Change {id: merged.change})-[:OF {role: 'SURVIVOR'}]->(survivor:Profile)
 WITH p, survivor,
   COUNT { (p)<-[now:MEMBER_OF]-(:Identifier) WHERE now.since <= $at }
-  + COUNT { (p)<-[was:WAS_MEMBER_OF]-(:Identifier) WHERE was.since <= $at AND was.until > $at } AS size
+  + COUNT { (p)<-[was:WAS_MEMBER_OF]-() WHERE was.since <= $at AND was.until > $at } AS size
 RETURN collect([p.id, survivor.id, [p.id, 'ACTIVE', p.version, size, p.created_at]]) AS found

@@ -10,14 +10,14 @@ CALL (p) {
   MATCH (p)<-[now:MEMBER_OF]-(i:Identifier) WHERE now.since <= $at
   RETURN i
   UNION
-  MATCH (p)<-[was:WAS_MEMBER_OF]-(i:Identifier) WHERE was.since <= $at AND was.until > $at
+  MATCH (p)<-[was:WAS_MEMBER_OF]-(i) WHERE was.since <= $at AND was.until > $at
   RETURN i
 }
 CALL (i) {
   MATCH (i)<-[:HAS]-(r:Record) WHERE r.since <= $at
   RETURN [r.source, r.observed_at, r.traits, r.key, null] AS item
   UNION ALL
-  MATCH (i)<-[:HAS]-(r:Record)-[:WAS]->(v:RecordVersion) WHERE v.since <= $at AND v.until > $at
+  MATCH (i)<-[:HAS]-(r)-[:WAS]->(v:RecordVersion) WHERE v.since <= $at AND v.until > $at
   RETURN [r.source, v.observed_at, v.traits, r.key, null] AS item
   UNION ALL
   MATCH (i)<-[:OVERRIDES]-(o:Override) WHERE o.observed_at <= $at AND (o.until IS NULL OR o.until > $at)

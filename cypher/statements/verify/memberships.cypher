@@ -4,5 +4,5 @@
 // returns: key: String, since: Integer, until: Integer, profile: String
 // access: read
 // index: none
-MATCH (i:Identifier)-[w:WAS_MEMBER_OF]->(p:Profile)
+MATCH (i)-[w:WAS_MEMBER_OF]->(p:Profile)
 RETURN i.key AS key, w.since AS since, w.until AS until, p.id AS profile

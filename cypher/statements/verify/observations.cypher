@@ -4,7 +4,7 @@
 // returns: observation: String
 // access: read
 // index: identifier_key
-MATCH (o:Observation)
+MATCH (o:Observation) WHERE o.retracted IS NULL
 UNWIND split(o.keys, '\t') AS key
 OPTIONAL MATCH (i:Identifier {key: key})
 WITH o, i WHERE i IS NULL

@@ -1,0 +1,279 @@
+"""Observations taken back: one, those of a source, or those that support a link; and brought back.
+
+What is left is as if they had never been made, which is decided by the write protocol like everything else. They stay
+in the graph, marked, so that the same observation arriving again is refused, and so that the act can be undone.
+Bringing them back is making them anew.
+
+Neither is quick: no index tells which observations support an identifier, as each observation would pay for it. So an
+act looks at all observations there are, about two seconds for a million, while it holds those it is about.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from identity_graph.domain.decision import BLOCKED, NOTHING_STATED, SHARED, Change, ProfileRef, Stated
+from identity_graph.domain.events import Event
+from identity_graph.domain.evidence import Key, Observation, observation
+from identity_graph.domain.identifiers import Identifier, split_key
+from identity_graph.domain.intake import Rejection
+from identity_graph.domain.matches import StoredMatch, differences
+from identity_graph.domain.partition import is_crowded
+from identity_graph.domain.retraction import Remains, Said, remains
+from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
+from identity_graph.services.observe import (
+    RETRACTED_RESULT,
+    Beside,
+    Cause,
+    Clock,
+    Prepare,
+    Row,
+    as_text,
+    new_id,
+    observe,
+    state,
+    tally_key,
+)
+from identity_graph.store.errors import StaleRead
+from identity_graph.store.graph import Transaction
+
+RETRACTED, RESTORED = "RETRACTED", "RESTORED"
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An identifier that the transaction holds; ``named``: a person's word is about it, so it stays."""
+
+    element: str
+    state: str
+    profile: str | None
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A record that loses rows: the digests taken back, and that of the row which is the newest now, if any is left."""
+
+    key: str
+    anchor: Key
+    digests: list[str]
+    next: str | None
+    changed: bool
+    was_matched: bool
+
+
+class Retracting:
+    """One act of retracting or restoring, in its transaction."""
+
+    def __init__(self, tx: Transaction, rules: Rules, clock: Clock, cause: Cause) -> None:
+        self.tx, self.rules, self.clock, self.cause = tx, rules, clock, cause
+
+    def retract(self, rows: Sequence[Row], before: Stated = NOTHING_STATED) -> tuple[list[Change], ProfileRef]:
+        """Take observations back, which are rows of ``retraction/find`` that stand; the changes, and one of the
+        profiles that they were about, as it is now. ``before`` is whose profiles were whose, where an act is undone.
+
+        Raises :class:`StaleRead`.
+        """
+        tx = self.tx
+        taken = [_said(row) for row in rows]
+        keys = sorted({key for said in taken for key in said.keys})
+        held = self._hold(keys)
+        found = tx.one("retraction/rest", keys=dict.fromkeys(keys, True), **{"except": {s.id: True for s in taken}})
+        rest = [_said(row) for row in found]
+        left = remains(taken, rest, self.rules)
+        gone = frozenset(key for key in left.unseen if not held[key].named)
+        self._reopen(held, left)
+        records = self._records(taken, {said.digest for said in rest})
+        tallies = _tallies(rows)
+
+        def write(at: int) -> None:
+            self._forget_rows(records, at)
+            tx.do("retraction/observations", ids=[s.id for s in taken], act=self.cause.act, result=RETRACTED_RESULT)
+            if tallies:
+                tx.do("retraction/tallies", rows=tallies)
+            self._see_less(held, left, gone)
+
+        matched = {row[0]: StoredMatch(*row) for row in tx.one("match/stored", keys=[r.key for r in records])}
+        unmatched, _ = differences({}, matched, self.clock())
+        again = frozenset(key for key in keys if held[key].state != BLOCKED) - gone
+        withdrawn = (*left.withdrawn, *unmatched.withdrawn)
+        stated = replace(before, claims=left.corrected, withdrawn=withdrawn, again=again, gone=gone)
+        happened = [(row[1], row[2]) for row in tallies if row[1] not in gone]
+        beside = Beside([r.anchor for r in records], happened, write)
+        written = state(tx, stated, self.rules, self.clock, lambda: True, self.cause, beside)
+        if written is None:
+            raise StaleRead("what is retracted changed")
+        corrected = [[c.id, c.first_seen, c.last_seen, c.count] for c in left.corrected]
+        tx.do("retraction/links", rows=corrected, withdrawn=[c.id for c in left.withdrawn])
+        if unmatched.withdrawn:
+            tx.do("match/withdraw", ids=[c.id for c in unmatched.withdrawn], at=written.at)
+        if gone:
+            tx.do("retraction/forget", elements=[held[key].element for key in sorted(gone)])
+        parties = {known.profile for known in held.values() if known.profile}
+        parties |= {written.element[id] for key, id in written.home.items() if key in keys}
+        return self._tell(RETRACTED, sorted(gone), sorted(parties), written.at)
+
+    def restore(self, ids: Sequence[str], before: Stated, prepare: Prepare | None) -> tuple[list[Change], ProfileRef]:
+        """Bring back what an act took back. ``before`` is whose profiles were whose.
+
+        Raises :class:`StaleRead`.
+        """
+        tx, at = self.tx, self.clock()
+        rows = tx.one("retraction/find", ids=ids)
+        batch, records = self._content(rows)
+        act = {row[5] for row in rows}
+        revived: list[Row] = []
+        for one in sorted(act):
+            for element, members in tx.one("retraction/erased", act=one):
+                key, _, identifier = min(
+                    members, key=lambda m: (self.rules.rule(split_key(m[0])[0]).priority, m[1], m[0])
+                )
+                limited = key if self.rules.rule(split_key(key)[0]).most is not None else None
+                revived.append([element, identifier, limited])
+        if revived:
+            tx.do("retraction/revive", rows=revived, at=at)
+        tx.do("retraction/again", ids=ids, records=records)
+        answers = observe(tx, batch, self.rules, self.clock, prepare, self.cause, before)
+        rejected = next((answer for answer in answers if isinstance(answer, Rejection)), None)
+        if rejected:
+            raise StaleRead(rejected.message)
+        tx.do("retraction/restored", ids=ids, act=self.cause.act)
+        keys = sorted({i.key for o in batch for i in o.identifiers})
+        parties = {known.profile for known in self._hold(keys).values() if known.profile}
+        return self._tell(RESTORED, [], sorted(parties), self.clock())
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def _hold(self, keys: Sequence[Key]) -> dict[Key, _Held]:
+        """Hold identifiers with their profiles."""
+
+        def read() -> dict[Key, _Held]:
+            found = self.tx.one("retraction/hold", keys=keys)
+            return {key: _Held(element, state, profile, named) for key, element, state, profile, named in found}
+
+        before = read()
+        profiles = sorted({known.profile for known in before.values() if known.profile})
+        self.tx.one("profile/lock", elements=profiles)
+        if read() != before or before.keys() != set(keys):
+            raise StaleRead("a profile changed between reading and locking")
+        return before
+
+    def _content(self, rows: Sequence[Row]) -> tuple[list[Observation], list[list[str]]]:
+        """Observations as they were made, from rows of ``retraction/find``, and the rows of records among them."""
+        asked = [[row[0], _record_keys(row[2], row[4]), row[4]] for row in rows]
+        content = {row[0]: row[1:] for row in self.tx.one("retraction/content", rows=asked)}
+        batch: list[Observation] = []
+        records: list[list[str]] = []
+        for id, digest, source, at, keys, *_ in rows:
+            event, by, said, raw = content[id]
+            as_submitted = dict(raw)
+            identifiers: list[Identifier] = []
+            for key in keys:
+                namespace, value = split_key(key)
+                junk = self.rules.is_blocked_key(key)
+                identifiers.append(Identifier(namespace, value, as_submitted.get(key, value), key, junk))
+            record_id, traits = said or (None, None)
+            own = f"{RECORD_NAMESPACE}:{source}/"
+            if record_id is None and by and by.startswith(own):
+                # Without traits it is only told by what the event was by.
+                record_id = by.removeprefix(own)
+            told = Event(*event) if event else None
+            made = observation(
+                id,
+                source,
+                at,
+                identifiers,
+                digest,
+                self.rules,
+                record_id,
+                orjson.loads(traits) if traits else None,
+                told,
+            )
+            batch.append(made)
+            if made.record_key and said:
+                records.append([made.record_key, digest])
+        return batch, records
+
+    def _records(self, taken: Sequence[Said], still: Iterable[str]) -> list[_Row]:
+        """The records that lose rows. A row that another observation repeats stands."""
+        digests = {said.digest for said in taken}.difference(still)
+        keys = sorted({key for said in taken for key in _record_keys(said.source, said.keys)})
+        found: list[_Row] = []
+        for key, anchor, newest, was_matched, versions in self.tx.one("retraction/rows", keys=keys):
+            lost = sorted({newest, *(digest for digest, _ in versions)} & digests)
+            if lost:
+                left = [(at, digest) for digest, at in versions if digest not in digests]
+                next = newest if newest not in digests else max(left)[1] if left else None
+                found.append(_Row(key, anchor, lost, next, next != newest, was_matched))
+        return found
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def _reopen(self, held: Mapping[Key, _Held], left: Remains) -> None:
+        rows = [
+            [held[key].element, as_text(partners)]
+            for key, partners in left.partners.items()
+            if held[key].state == SHARED and not is_crowded(key, partners, self.rules)
+        ]
+        if rows:
+            self.tx.do("retraction/reopen", rows=rows)
+
+    def _see_less(self, held: Mapping[Key, _Held], left: Remains, gone: frozenset[Key]) -> None:
+        rows: list[Row] = []
+        for key, sight in left.seen.items():
+            partners = left.partners[key]
+            if is_crowded(key, partners, self.rules):
+                # Enough to prove it, as when it became shared.
+                partners = partners[: 4 * ((self.rules.rule(split_key(key)[0]).fan_out or 0) + 1)]
+            rows.append(
+                [held[key].element, sight.first_seen, sight.last_seen, as_text(sight.sources), as_text(partners)]
+            )
+        self.tx.do("retraction/identifiers", rows=rows)
+        unsaid = [held[key].element for key in sorted(left.unseen - gone)]
+        if unsaid:
+            self.tx.do("retraction/unsaid", elements=unsaid)
+
+    def _forget_rows(self, records: Sequence[_Row], at: int) -> None:
+        if records:
+            rows = [[r.key, r.digests, r.next] for r in records]
+            self.tx.do("retraction/records", rows=rows, act=self.cause.act, at=at)
+
+    def _tell(self, kind: str, moved: list[Key], parties: Sequence[str], at: int) -> tuple[list[Change], ProfileRef]:
+        """Write the act's own change; all changes of the act, and the first of the parties as it is now."""
+        tx, by = self.tx, self.cause
+        row = [new_id(), kind, None, None, moved, [[element, "PARTY"] for element in parties]]
+        tx.do("change/create", rows=[row], cause=by.kind, at=at, act=by.act, actor=by.actor, reason=by.reason)
+        rows = tx.one("lineage/changes", ids=tx.one("change/of_act", act=by.act))
+        changes = [Change(r[0], r[1], r[4], r[5], tuple(r[9]), tuple(map(tuple, r[10]))) for r in rows]
+        ((_, id, _, size, version, *_),) = tx.one("profile/lock", elements=parties[:1])
+        return sorted(changes, key=lambda change: change.id), ProfileRef(id, size, version)
+
+
+def _said(row: Row) -> Said:
+    id, digest, source, at, keys = row[:5]
+    return Said(id, digest, source, at, tuple(sorted(keys)))
+
+
+def _record_keys(source: str, keys: Iterable[Key]) -> list[str]:
+    """What the record of an observation may be called, see :attr:`Observation.record_key`."""
+    own = f"{RECORD_NAMESPACE}:{source}/"
+    return [
+        name
+        for key in keys
+        for name in (f"{source}#{key}", key.removeprefix(f"{RECORD_NAMESPACE}:"))
+        if name != key or key.startswith(own)
+    ]
+
+
+def _tallies(rows: Iterable[Row]) -> list[Row]:
+    """Rows of ``retraction/tallies`` for the events among rows of ``retraction/find``."""
+    counted: dict[tuple[Key, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for _, _, source, _, _, _, event in rows:
+        if event:
+            by, type, amount = event
+            one = counted[by, type, source]
+            one[0] += 1
+            one[1] += amount
+    return [[tally_key(*place), *place, count, amount] for place, (count, amount) in sorted(counted.items())]

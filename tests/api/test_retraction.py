@@ -1,0 +1,177 @@
+"""Observations taken back and brought back through GraphQL, on the real database."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from live import Service, an, an_email, seen
+
+WHY = {"reason": "the till was broken"}
+RETRACT = """mutation($input: RetractInput!) { retract(input: $input) {
+    consistencyToken retracted remaining
+    outcome { __typename
+        ... on ProfileChanged { profile { id size } changes { id kind participants { role } } }
+        ... on ChangeRefused { code message } } } }"""
+PICTURE = """query($id: ID!, $at: DateTime) { profile(id: $id, asOf: $at) { id status size
+    identifiers(first: 50) { edges { node { namespace value } } }
+    goldenRecord { name value }
+    aggregates { events { type count } } } }"""
+
+
+def retract(service: Service, **observations: Any) -> dict[str, Any]:
+    more = {name: observations.pop(name) for name in ("first", "dryRun") if name in observations}
+    answer = service.post(RETRACT, {"input": WHY | {"observations": observations} | more}).json()
+    assert "errors" not in answer, answer
+    return answer["data"]["retract"]
+
+
+def picture(service: Service, id: str, at: str | None = None) -> dict[str, Any]:
+    found = service.post(PICTURE, {"id": id, "at": at}).json()["data"]["profile"]
+    return {
+        "id": found["id"],
+        "status": found["status"],
+        "keys": sorted(edge["node"]["value"] for edge in found["identifiers"]["edges"]),
+        "golden": {trait["name"]: trait["value"] for trait in found["goldenRecord"]},
+        "events": {one["type"]: one["count"] for one in found["aggregates"]["events"]},
+    }
+
+
+def undo(service: Service, outcome: dict[str, Any]) -> dict[str, Any]:
+    (own,) = [change for change in outcome["changes"] if change["kind"] in ("RETRACTED", "RESTORED")]
+    payload = service.run("UndoChange", {"input": WHY | {"changeId": own["id"]}})["undoChange"]
+    assert payload["outcome"]["__typename"] == "ProfileChanged", payload
+    return payload["outcome"]
+
+
+def test_what_is_taken_back_was_never_said_and_comes_back_whole(service: Service) -> None:
+    card, mail, phone = an("loyalty_id"), an_email(), an("device_id")
+    row = {"recordId": an("x")["value"], "source": "crm"}
+    (first,) = service.submit(seen(card, mail, traits={"city": "Utrecht"}, observedAt="2026-03-01T10:00:00Z", **row))
+    bought = {"type": "purchase", "properties": {"value": 12.5}}
+    wrong = seen(card, phone, traits={"city": "Paris"}, event=bought, observedAt="2026-03-02T10:00:00Z", **row)
+    service.submit(wrong)
+    id = first["profile"]["id"]
+    before, then = picture(service, id), datetime.now(UTC).isoformat()
+    assert (before["golden"]["city"], before["events"]) == ("Paris", {"purchase": 1})
+
+    foretold = retract(service, ids=[wrong["id"]], dryRun=True)
+    assert (foretold["consistencyToken"], picture(service, id)) == ("", before)
+    done = retract(service, ids=[wrong["id"]])
+    assert (done["retracted"], done["remaining"]) == (1, 0)
+    (change,) = done["outcome"]["changes"]
+    assert (change["kind"], change["participants"]) == ("RETRACTED", [{"role": "PARTY"}])
+    told = service.run("MergeLineage", {"profileId": id})["profile"]["lineage"]["edges"][0]["node"]
+    assert (told["kind"], told["cause"]["reason"]) == ("RETRACTED", WHY["reason"])
+    after = picture(service, id)
+    assert (after["golden"]["city"], after["events"]) == ("Utrecht", {})
+    assert set(before["keys"]) - set(after["keys"]) == {phone["value"]}
+    assert service.resolve(phone)[0]["status"] == "UNKNOWN"
+    assert picture(service, id, then)["keys"] == before["keys"]
+    assert picture(service, id, then)["golden"] == before["golden"]
+    (found,) = service.resolve(phone, asOf=then)
+    assert found["profile"]["id"] == id
+
+    (again,) = service.submit(wrong)
+    assert (again["__typename"], again["code"]) == ("ObservationRejected", "RETRACTED")
+    restored = undo(service, done["outcome"])
+    assert picture(service, id) == before
+    assert service.submit(wrong)[0]["duplicate"]
+    undo(service, restored)
+    assert picture(service, id) == after
+
+
+def test_a_person_of_whom_nothing_is_left_is_erased_and_comes_back_by_the_same_id(service: Service) -> None:
+    mail, phone = an_email(), an("device_id")
+    said = [seen(mail), seen(mail, phone, traits={"name": "Ada"})]
+    (told, _) = service.submit(*said)
+    id = told["profile"]["id"]
+    before = picture(service, id)
+    done = retract(service, ids=[one["id"] for one in said])
+    assert done["outcome"]["profile"] == {"id": id, "size": 0}
+    gone = {"id": id, "status": "ERASED", "keys": [], "golden": {}, "events": {}}
+    assert picture(service, id) == gone
+    undo(service, done["outcome"])
+    assert picture(service, id) == before
+    assert service.profile_of(phone) == id
+
+
+def test_of_a_shared_identifier_that_too_few_are_left_to_share_people_are_joined_again(service: Service) -> None:
+    tablet, users = an("device_id"), [an("crm_id") for _ in range(6)]
+    said = [seen(tablet, user, an_email()) for user in users]
+    answers = service.submit(*said)
+    assert service.resolve(tablet)[0]["status"] == "SHARED"
+    before = [service.profile_of(user) for user in users]
+    done = retract(service, ids=[said[0]["id"]])
+    assert service.resolve(tablet)[0]["status"] == "RESOLVED"
+    assert service.profile_of(tablet) in {service.profile_of(user) for user in users[1:]}
+    assert service.resolve(users[0])[0]["status"] == "UNKNOWN"
+    undo(service, done["outcome"])
+    assert service.resolve(tablet)[0]["status"] == "SHARED"
+    assert [service.profile_of(user) for user in users] == before
+    assert answers[0]["profile"]["id"] == before[0]
+
+
+def test_all_of_a_source_is_taken_back_in_pages(service: Service) -> None:
+    source = an("x")["value"]
+    people = [(an_email(), an("phone", f"+31 6 2{n}34 5678")) for n in range(3)]
+    for one, two in people:
+        service.submit(seen(one), seen(two), seen(one, two, source=source))
+    done = retract(service, source=source, first=2)
+    assert (done["retracted"], done["remaining"]) == (2, 1)
+    assert (retract(service, source=source)["remaining"]) == 0
+    assert all(service.profile_of(one) != service.profile_of(two) for one, two in people)
+    assert retract(service, source=source)["outcome"]["code"] == "NOTHING_TO_RETRACT"
+    undo(service, done["outcome"])
+    together = [service.profile_of(one) == service.profile_of(two) for one, two in people]
+    assert sorted(together) == [False, True, True]
+
+
+LINKS = """query($from: IdentifierInput!, $to: IdentifierInput!) {
+    explainConnection(from: $from, to: $to) { path { id } } }"""
+
+
+def test_a_link_goes_with_every_observation_that_says_it(service: Service) -> None:
+    mail, phone, other = an_email(), an("device_id"), an("loyalty_id")
+    service.submit(seen(mail, other), seen(mail, phone), seen(mail, phone, other), seen(mail, phone, source="shop"))
+    (path,) = service.post(LINKS, {"from": mail, "to": phone}).json()["data"]["explainConnection"]["path"]
+    assert retract(service, linkId=path["id"])["retracted"] in (1, 2)
+    assert retract(service, linkId=path["id"])["outcome"]["code"] == "UNKNOWN_LINK"
+    assert service.profile_of(mail) == service.profile_of(other)
+
+
+def test_a_persons_word_keeps_what_it_names(service: Service) -> None:
+    """A cannot-link holds when what it names is observed again, and its identifiers are there meanwhile."""
+    one, two = an_email(), an_email()
+    said = [seen(one), seen(two)]
+    service.submit(*said)
+    service.run("SetCannotLink", {"input": WHY | {"a": one, "b": two}})
+    retract(service, ids=[observation["id"] for observation in said])
+    assert [found["status"] for found in service.resolve(one, two)] == ["RESOLVED", "RESOLVED"]
+    (told,) = service.submit(seen(one, two))
+    assert [link["code"] for link in told["refusedLinks"]] == ["CANNOT_LINK"]
+
+
+@pytest.mark.parametrize(
+    ("observations", "code"),
+    [({"ids": ["never"]}, "UNKNOWN_OBSERVATION"), ({"linkId": "never"}, "UNKNOWN_LINK")],
+)
+def test_what_cannot_be_taken_back_is_named(service: Service, observations: dict[str, Any], code: str) -> None:
+    refused = retract(service, **observations)["outcome"]
+    assert (refused["__typename"], refused["code"]) == ("ChangeRefused", code)
+
+
+def test_nothing_is_taken_back_twice(service: Service) -> None:
+    said = seen(an_email(), an("device_id"))
+    service.submit(said)
+    done = retract(service, ids=[said["id"]])
+    assert retract(service, ids=[said["id"]])["outcome"]["code"] == "ALREADY_RETRACTED"
+    undo(service, done["outcome"])
+    (change,) = done["outcome"]["changes"]
+    payload = service.run("UndoChange", {"input": WHY | {"changeId": change["id"]}})["undoChange"]
+    assert payload["outcome"]["code"] == "ALREADY_UNDONE"
+
+
+@pytest.mark.parametrize("observations", [{}, {"ids": []}, {"ids": ["a"], "source": "b"}])
+def test_an_unclear_choice_of_observations_is_refused(service: Service, observations: dict[str, Any]) -> None:
+    (error,) = service.post(RETRACT, {"input": WHY | {"observations": observations}}).json()["errors"]
+    assert "observations" in error["message"]
