@@ -9,9 +9,10 @@ COPY . .
 RUN pip install --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
-RUN useradd --system --create-home --uid 10001 identity
+RUN useradd --system --create-home --uid 10001 identity && install --directory --owner identity --mode 700 /data
 COPY --from=build /opt/identity-graph /opt/identity-graph
-ENV PATH=/opt/identity-graph/bin:$PATH PYTHONUNBUFFERED=1 IDENTITY_GRAPH_HOST=0.0.0.0
+ENV PATH=/opt/identity-graph/bin:$PATH PYTHONUNBUFFERED=1 IDENTITY_GRAPH_HOST=0.0.0.0 \
+    IDENTITY_GRAPH_DATA_DIR=/data
 USER identity
 WORKDIR /home/identity
 EXPOSE 8000

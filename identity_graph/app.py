@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager, nullcontext
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,7 @@ from identity_graph.api.resolve import Resolve
 from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.rules import Rules
 from identity_graph.services.active_rules import active_rules
+from identity_graph.services.audit import AuditLog
 from identity_graph.services.connections import Connections
 from identity_graph.services.journey import Journeys, Some
 from identity_graph.services.lookup import Freshness, Lookup
@@ -59,20 +60,37 @@ class CannotServe(Exception):
 
 
 @contextmanager
-def opened(to: Credentials, wanted: Rules | None = None, models: Path | None = None) -> Generator[Services]:
+def opened(
+    to: Credentials, wanted: Rules | None = None, models: Path | None = None, audit: Path | None = None
+) -> Generator[Services]:
     """The use cases on a database, whose schema is brought up to date first.
 
-    ``models`` is the folder of models; without one nothing is matched. Raises :class:`UnusableModel` where the active
+    ``models`` is the folder of models; without one nothing is matched. ``audit`` is the folder in which it is written
+    down who reads and who changes; without one it is not. Raises :class:`UnusableModel` where the active
     model is not in it.
     """
     with closing(Graph.connect(to)) as graph:
         graph.migrate(now())
-        with composed(graph, active_rules(graph, wanted, now()), models) as services:
+        with (
+            closing(_audit(audit, graph)) if audit else nullcontext() as log,
+            composed(graph, active_rules(graph, wanted, now()), models, log) as services,
+        ):
             yield services
 
 
+def _audit(folder: Path, graph: Graph) -> AuditLog:
+    try:
+        return AuditLog(folder, graph, now)
+    except OSError as e:
+        raise CannotServe(
+            f"what is read and changed cannot be written down in {folder}: {e.strerror}; choose another --data-dir"
+        ) from None
+
+
 @contextmanager
-def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generator[Services]:
+def composed(
+    graph: Graph, rules: Rules, models: Path | None = None, audit: AuditLog | None = None
+) -> Generator[Services]:
     """The use cases on a graph. Leaving the block writes what still waits."""
     matching = Matching(graph, rules, models, now) if models else None
     if matching:
@@ -103,6 +121,7 @@ def composed(graph: Graph, rules: Rules, models: Path | None = None) -> Generato
             stewards,
             segments,
             Overrides(graph, rules, now),
+            audit,
         )
 
 

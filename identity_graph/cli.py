@@ -35,6 +35,7 @@ LATE = {
     "match": Late("identity_graph.cli_models:match_app", "Find records of the same person by what they say."),
     "events": Late("identity_graph.cli_events:events_app", "Look after the events of people."),
     "segment": Late("identity_graph.cli_segments:segment_app", "Groups of people by rules, kept as the data changes."),
+    "audit": Late("identity_graph.cli_audit:audit_app", "See who read and who changed."),
     "export": Late("identity_graph.cli_segments:export_app", "Write profiles to Parquet, CSV or JSON Lines."),
     "rules": Late("identity_graph.cli_rules:rules_app", "Work with rules files."),
     "neo4j": Late("identity_graph.cli_neo4j:neo4j_app", "Look after the embedded database."),
@@ -137,7 +138,7 @@ def _services(chosen: "Settings") -> Generator["Services"]:
     from identity_graph.services.rules_file import load_rules
 
     wanted = load_rules(chosen.rules) if chosen.rules else None
-    with database(chosen) as connection, opened(connection, wanted, chosen.models) as services:
+    with database(chosen) as connection, opened(connection, wanted, chosen.models, chosen.audit) as services:
         yield services
 
 

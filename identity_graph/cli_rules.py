@@ -1,6 +1,8 @@
-"""`identity-graph rules`: look at a rules file before the service does."""
+"""`identity-graph rules`: look at a rules file, and at what it would make of the profiles."""
 
 import json
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -38,13 +40,67 @@ def check(
     elif found:
         _show(found)
     else:
-        console = Console(stderr=True, soft_wrap=True)
-        for p in problems:
-            where = f"{file}:{p.line}" if p.line else str(file)
-            key = f" [cyan]{escape(p.key)}[/cyan]" if p.key else ""
-            console.print(f"[bold]{escape(where)}[/bold]{key}: [red]{escape(p.message)}[/red]. {escape(p.advice)}")
-        console.print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}; the file is not usable.")
+        _complain(file, problems)
     raise typer.Exit(0 if found else 1)
+
+
+@rules_app.command()
+def simulate(
+    file: Annotated[Path, typer.Argument(help="A rules file in TOML.", exists=True, dir_okay=False, readable=True)],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what would become of the profiles by the rules of a file. Nothing is written.
+
+    The partition of all evidence is worked out in memory; it takes some 20 seconds and 1 GB a million links.
+
+    Example: identity-graph rules simulate rules.toml
+    """
+    from identity_graph.database import database
+    from identity_graph.services.simulation import simulate as work_out
+    from identity_graph.services.submit import now
+    from identity_graph.settings import Settings
+    from identity_graph.store.graph import Graph
+
+    try:
+        wanted = load_rules(file)
+    except RulesFileError as e:
+        _complain(file, e.problems)
+        raise typer.Exit(1) from None
+    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    with database(settings, progress=not as_json) as connection, closing(Graph.connect(connection)) as graph:
+        graph.migrate(now())
+        with console.status("Working out the partition"):
+            found = work_out(graph, wanted)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return
+    out = Console(highlight=False)
+    out.print(f"{found.merges:,} profiles would end in others, {found.splits:,} parts would come off profiles.")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("")
+    for column in ("now", "then"):
+        table.add_column(column, justify="right")
+    counted = {"profiles": found.profiles, "shared identifiers": found.shared, "junk values": found.junk}
+    counted |= {f"links refused: {code}": pair for code, pair in found.refused.items()}
+    for name, (before, after) in counted.items():
+        table.add_row(name, f"{before:,}", f"{after:,}")
+    out.print(table)
+    for one in found.affected:
+        out.print(f"{one.id}: {one.size:,} identifiers, then in {one.parts:,} profiles, with {one.others:,} others")
+
+
+def _complain(file: Path, problems: list[Problem]) -> None:
+    console = Console(stderr=True, soft_wrap=True)
+    for p in problems:
+        where = f"{file}:{p.line}" if p.line else str(file)
+        key = f" [cyan]{escape(p.key)}[/cyan]" if p.key else ""
+        console.print(f"[bold]{escape(where)}[/bold]{key}: [red]{escape(p.message)}[/red]. {escape(p.advice)}")
+    console.print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}; the file is not usable.")
 
 
 def _plain(rules: Rules | None, problems: list[Problem]) -> dict[str, object]:

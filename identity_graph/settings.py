@@ -56,3 +56,8 @@ class Settings(BaseSettings):
     def models(self) -> Path:
         """Where the models of this graph are kept, each in a folder that its version names."""
         return self.data_dir / "models"
+
+    @property
+    def audit(self) -> Path:
+        """Where it is written down who read and who changed."""
+        return self.data_dir / "audit"

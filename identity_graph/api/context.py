@@ -6,6 +6,7 @@ from identity_graph.api.errors import Forbidden
 from identity_graph.api.keys import ApiKey, Scope
 from identity_graph.api.scalars import microseconds
 from identity_graph.domain.rules import Rules
+from identity_graph.services.audit import AuditLog
 from identity_graph.services.connections import Connections
 from identity_graph.services.journey import Journeys
 from identity_graph.services.lookup import Freshness, Lookup
@@ -37,6 +38,7 @@ class Services:
     stewards: Stewards
     segments: Segments
     overrides: Overrides
+    audit: AuditLog | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,21 @@
 """Documents, parsed and validated once. Clients send few different ones, so the next request finds its own ready."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from graphql import (
     DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
+    InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionSetNode,
     parse,
     specified_rules,
     validate,
@@ -36,12 +43,13 @@ class InvalidDocument(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a valid document, ready to be executed."""
+    """One operation of a valid document, ready to be executed. ``fields`` are the names of what it asks for."""
 
     document: DocumentNode
     name: str | None
     kind: OperationType
     plan: Plan
+    fields: frozenset[str]
 
 
 class Documents:
@@ -83,10 +91,25 @@ class Documents:
                 definition.name.value if definition.name else None,
                 definition.operation,
                 Plan(self._schema, document, definition),
+                frozenset(_fields(document, definition.selection_set)),
             )
             for definition in document.definitions
             if isinstance(definition, OperationDefinitionNode)
         }
+
+
+def _fields(document: DocumentNode, selected: SelectionSetNode) -> Iterator[str]:
+    for one in selected.selections:
+        match one:
+            case FieldNode():
+                yield one.name.value
+            case InlineFragmentNode():
+                yield from _fields(document, one.selection_set)
+            case _:
+                spread = cast("FragmentSpreadNode", one).name.value
+                for known in document.definitions:
+                    if isinstance(known, FragmentDefinitionNode) and known.name.value == spread:
+                        yield from _fields(document, known.selection_set)
 
 
 def _chosen(operations: dict[str | None, Operation], name: str | None) -> Operation:

@@ -32,6 +32,7 @@ from identity_graph.api.http import Scope as AsgiScope
 from identity_graph.api.keys import Scope
 from identity_graph.api.limits import MAX_ERRORS
 from identity_graph.api.schema import core_schema
+from identity_graph.services.audit import shown
 
 #: A query of 1,000 identifiers takes some 100 KB.
 MAX_QUERY_BODY = 256 * 1024
@@ -86,7 +87,15 @@ class GraphQL(Endpoint):
         context = Context(services, caller, token_of(headers))
         context.require(_NEEDS[operation.kind])
         operation.plan.check_cost(request.variables)
-        return rendered(await self._execute(operation, request, context), media_type)
+        audit = services.audit
+        if audit is None:
+            return rendered(await self._execute(operation, request, context), media_type)
+        profiles: set[str] = set()
+        shown.set(profiles)
+        result = await self._execute(operation, request, context)
+        does = "read" if operation.kind is OperationType.QUERY else "change"
+        audit.tell(caller.name, does, operation.fields, profiles, failed=bool(result.errors))
+        return rendered(result, media_type)
 
     async def _execute(self, operation: Operation, request: Request, context: Context) -> ExecutionResult:
         result = execute(

@@ -27,13 +27,16 @@ from identity_graph.domain import matches as domain
 from identity_graph.domain.evidence import Refusal, RefusalCode
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.matches import ProposalStatus
+from identity_graph.domain.rules import RECORD_NAMESPACE
 from identity_graph.services import connections
 from identity_graph.services import proposals as service
 from identity_graph.services.lookup import Found, Freshness, Status
+from identity_graph.services.scoring import WhyNot
 from identity_graph.services.stewardship import Declined
 
 #: A model has so many levels; two profiles are kept apart by little.
 MANY, FEW = {LENGTH: 60}, {LENGTH: 2}
+_NO_MODEL = "no model is active; train one and activate it with `identity-graph match`"
 
 strawberry.enum(ProposalStatus, description="A proposal waits for a decision, or what was decided.")
 
@@ -151,6 +154,25 @@ class RecordInput:
     source: str
     record_id: strawberry.ID
 
+    @property
+    def key(self) -> str:
+        return f"{self.source}/{self.record_id}"
+
+
+strawberry.enum(
+    WhyNot,
+    name="WhyNotMatched",
+    description="It is matched after all; it waits for a person, or for its comparison; a person keeps them apart; a "
+    "guard rail refuses it; too little speaks for it; or they share nothing to be compared by.",
+)
+
+
+@strawberry.type
+class Unmatched:
+    reason: WhyNot
+    message: str
+    evidence: MatchEvidence = strawberry.field(description="What speaks for and against it, compared or not.")
+
 
 @strawberry.input
 class DecideProposalInput:
@@ -237,13 +259,32 @@ class MatchQuery:
     @strawberry.field(description="What the model that matches now says of two records, whether they were compared or "
                                   "not; null where there is no such record.")  # fmt: skip
     async def score_records(self, info: Info, a: RecordInput, b: RecordInput) -> MatchEvidence | None:
-        pair = [f"{record.source}/{record.record_id}" for record in (a, b)]
         fresh = info.context.fresh()
         scoring = info.context.services.scoring
         if await asyncio.to_thread(scoring.model) is None:
-            raise NoModel("no model is active; train one and activate it with `identity-graph match`")
-        evidence = await asyncio.to_thread(scoring.score, pair[0], pair[1], fresh.token)
+            raise NoModel(_NO_MODEL)
+        evidence = await asyncio.to_thread(scoring.score, a.key, b.key, fresh.token)
         return _evidence(evidence) if evidence else None
+
+    @strawberry.field(description="Why does the model not join two records? Null where there is no such record.")
+    async def why_not_matched(self, info: Info, a: RecordInput, b: RecordInput) -> Unmatched | None:
+        scoring, fresh = info.context.services.scoring, info.context.fresh()
+        if await asyncio.to_thread(scoring.model) is None:
+            raise NoModel(_NO_MODEL)
+        found = await asyncio.to_thread(scoring.why_not, a.key, b.key, fresh.token)
+        return (
+            Unmatched(reason=found.reason, message=found.message, evidence=_evidence(found.evidence)) if found else None
+        )
+
+    @strawberry.field(
+        description="What keeps two records apart: refused links between their profiles, or a person's word. Empty "
+        "where no evidence joins them, or where they are one person's."
+    )
+    async def why_refused(self, info: Info, a: RecordInput, b: RecordInput) -> list[ConnectionObstacle]:
+        services, fresh = info.context.services, info.context.fresh()
+        one, other = await services.lookup.resolve([(RECORD_NAMESPACE, a.key), (RECORD_NAMESPACE, b.key)], fresh)
+        explained = await services.connections.explain(one, other, fresh)
+        return [ConnectionObstacle.of_connection(one) for one in explained.obstacles]
 
 
 @strawberry.type

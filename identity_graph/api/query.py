@@ -8,6 +8,7 @@ from identity_graph.api.keys import Scope
 from identity_graph.api.matching import MatchQuery
 from identity_graph.api.scalars import moment
 from identity_graph.api.segments import SegmentQuery
+from identity_graph.api.simulation import SimulationQuery
 from identity_graph.api.types import (
     AsOf,
     Change,
@@ -29,7 +30,7 @@ from identity_graph.services.lookup import MAX_IDENTIFIERS, Found, Status
 
 
 @strawberry.type
-class Query(MatchQuery, SegmentQuery):
+class Query(MatchQuery, SegmentQuery, SimulationQuery):
     @strawberry.field(
         description="Whose are these identifiers, 1,000 at most? Answered in their order, each with its status."
     )

@@ -29,6 +29,9 @@ class Resolve(Endpoint):
             raise BadInput("asOf must be an ISO 8601 date and time such as 2026-03-01T10:00:00Z")
         asked = _identifiers(body.get("identifiers"))
         found = await context.services.lookup.resolve(asked, context.fresh(as_of))
+        if context.services.audit:
+            profiles = {f.profile for f in found if f.profile}
+            context.services.audit.tell(context.caller.name, "read", ("/v1/resolve",), profiles)
         results = [
             {"namespace": f.namespace, "value": f.value, "status": f.status, "profileId": f.profile} for f in found
         ]

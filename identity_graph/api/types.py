@@ -23,6 +23,7 @@ from identity_graph.domain.paths import match_probability
 from identity_graph.domain.search import masked
 from identity_graph.domain.survivorship import GoldenTrait as _GoldenTrait
 from identity_graph.domain.survivorship import TraitValue
+from identity_graph.services.audit import shown
 from identity_graph.services.journey import EventPage, EventRow, Some
 from identity_graph.services.lookup import Freshness, Status
 from identity_graph.services.profiles import (
@@ -516,6 +517,10 @@ class Profile(Node):
     state: strawberry.Private[ProfileState | None] = None
     ref: strawberry.Private[ProfileRef | None] = None
     fresh: strawberry.Private[Freshness | None] = None
+
+    def __post_init__(self) -> None:
+        if (known := shown.get()) is not None:
+            known.add(self.id)
 
     @classmethod
     def written(cls, ref: ProfileRef, token: str) -> "Profile":

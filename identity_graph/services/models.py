@@ -2,25 +2,21 @@
 
 import tempfile
 import time
-from array import array
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
-from identity_graph.domain.evidence import Key, Link, LinkKind
-from identity_graph.domain.matches import PROPOSED, TAKING_PART, Anchored, Match, MatchEvidence, UnusableModel, match
+from identity_graph.domain.evidence import Key, LinkKind
+from identity_graph.domain.matches import Anchored, Match, MatchEvidence, UnusableModel, match
 from identity_graph.domain.rules import Rules
-from identity_graph.services.compact import Compact, Ints
 from identity_graph.services.match_records import UNHURRIED, KnownModel, Matching, known_models, prepared_rows
 from identity_graph.services.observe import ACTIVATING
-from identity_graph.services.stewardship import read_cannot_links
+from identity_graph.services.simulation import WholeEvidence
 from identity_graph.store.graph import Graph
 
 #: Records of one read.
@@ -104,7 +100,12 @@ def difference(graph: Graph, rules: Rules, wanted: Mapping[str, Match], progress
     """What would become of the profiles with these matched links instead of the present ones, recomputed from all
     evidence."""
     progress("working out what would change")
-    return _Evidence(graph, rules).difference(wanted)
+    whole = WholeEvidence(graph)
+    joining = [m.claim(0).link for m in wanted.values() if m.conducts]
+    then = whole.partition(rules, [*(link for link in whole.links if link.kind is not LinkKind.MATCHED), *joining])
+    matched = len(whole.links) - sum(link.kind is not LinkKind.MATCHED for link in whole.links)
+    proposed = len(wanted) - len(joining)
+    return Difference(*whole.moves(then), (whole.proposals, proposed), (matched, len(joining)))
 
 
 def activate(matching: Matching, version: str | None, told: Callable[[str, int], None], patience: float = 0.0) -> None:
@@ -144,58 +145,6 @@ def activate(matching: Matching, version: str | None, told: Callable[[str, int],
             return
         if not found:
             time.sleep(min(1.0, patience))
-
-
-class _Evidence:
-    """All evidence of a graph, by number."""
-
-    def __init__(self, graph: Graph, rules: Rules) -> None:
-        self.rules = rules
-        self.keys: list[Key] = []
-        self.number: dict[Key, int] = {}
-        profiles: dict[str, int] = {}
-        home = array("q")
-        identifiers = chain.from_iterable(found for (found,) in graph.stream("verify/identifiers"))
-        for key, _, _, _, _, profile in identifiers:
-            self.number[key] = len(self.keys)
-            self.keys.append(key)
-            home.append(-1 if profile is None else profiles.setdefault(profile, len(profiles)))
-        self.home = np.array(home, np.int64)
-        self.links: list[Link] = []
-        self.joining = self.proposals = 0
-        links = chain.from_iterable(found for (found,) in graph.stream("verify/links"))
-        for id, a, b, kind, source, first, last, count, _, state, _, _ in links:
-            if kind == LinkKind.MATCHED:
-                self.joining += state in TAKING_PART
-                self.proposals += state == PROPOSED
-            elif state in TAKING_PART:
-                self.links.append(Link(id, a, b, source, first, last, count, LinkKind(kind)))
-        self.apart = read_cannot_links(graph)
-
-    def difference(self, wanted: Mapping[str, Match]) -> Difference:
-        joining = [m.claim(0).link for m in wanted.values() if m.conducts]
-        links = [*self.links, *joining]
-        blocked = np.fromiter((self.rules.is_blocked_key(key) for key in self.keys), bool, len(self.keys))
-        parts = Compact(
-            self.keys,
-            blocked,
-            self._ends([link.a for link in links]),
-            self._ends([link.b for link in links]),
-            np.ones(len(links), bool),
-            np.array([link.kind is LinkKind.OBSERVED for link in links], bool),
-            links.__getitem__,
-            self.rules,
-            self.apart,
-        ).partition()
-        usable = (self.home >= 0) & (parts.home >= 0)
-        now, then = self.home[usable], parts.home[usable]
-        both = len(np.unique(now * (parts.many + 1) + then))
-        merges, splits = both - len(np.unique(then)), both - len(np.unique(now))
-        proposed = len(wanted) - len(joining)
-        return Difference(merges, splits, (self.proposals, proposed), (self.joining, len(joining)))
-
-    def _ends(self, keys: Sequence[Key]) -> Ints:
-        return np.fromiter((self.number[key] for key in keys), np.int64, len(keys))
 
 
 def named(graph: Graph, version: str | None, previous: bool) -> str | None:

@@ -182,6 +182,33 @@ def test_any_two_records_can_be_scored(
     assert error["extensions"]["code"] == "NO_ACTIVE_MODEL"
 
 
+WHY_NOT = """query($a: RecordInput!, $b: RecordInput!) {
+    whyNotMatched(a: $a, b: $b) { reason message evidence { matchWeight } } whyRefused(a: $a, b: $b) { code } }"""
+
+
+def test_it_is_told_why_two_records_are_not_matched(
+    matched: Service, service: Service, pairs: Iterator[tuple[Traits, Traits]]
+) -> None:
+    found = proposed(matched, next(pairs), "why")
+    a, b = {"source": "shop", "recordId": "why"}, {"source": "crm", "recordId": "why"}
+
+    def why(one: dict[str, str], other: dict[str, str]) -> tuple[str, list[str]]:
+        told = matched.post(WHY_NOT, {"a": one, "b": other}).json()["data"]
+        assert told["whyNotMatched"]["message"].endswith(".")
+        return told["whyNotMatched"]["reason"], [one["code"] for one in told["whyRefused"]]
+
+    assert why(a, b) == why(b, a) == ("PROPOSED", [])
+    decide(matched, found["id"], "KEEP_APART")
+    assert why(a, b) == ("KEPT_APART", ["CANNOT_LINK"])
+    matched.submit(seen(source="till", recordId="why", traits={"first_name": "Xerxes", "last_name": "Quux"}))
+    stranger = {"source": "till", "recordId": "why"}
+    assert why(a, stranger) == ("UNLIKELY", [])
+    nobody = {"source": "till", "recordId": "nobody"}
+    assert matched.post(WHY_NOT, {"a": a, "b": nobody}).json()["data"]["whyNotMatched"] is None
+    (error,) = service.post(WHY_NOT, {"a": a, "b": b}).json()["errors"]
+    assert error["extensions"]["code"] == "NO_ACTIVE_MODEL"
+
+
 def test_the_model_tells_its_weights(matched: Service, service: Service, trained: Compiled) -> None:
     found = matched.run("MatchModel")["matchModel"]
     assert found["version"] == trained.version

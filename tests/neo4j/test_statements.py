@@ -19,6 +19,7 @@ from identity_graph.store.statements import Statement, StatementError, all_state
 #: Statements that may scan a label, and why that is all right.
 _RETRACTING = ("of_link", "of_source", "rest")
 SCANS = {
+    "audit/list": "there is one node a process that ever served",
     "change/merges": "looks at all changes, when a steward undoes many",
     "database/is_empty": "looks at one node at most",
     "ingest/totals": "counts once a command",
