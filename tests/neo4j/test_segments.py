@@ -296,6 +296,25 @@ def test_memberships_follow_every_change(graph: Graph, driver: neo4j.Driver) -> 
     run_state_machine_as_test(History, settings=settings(max_examples=examples, stateful_step_count=8))
 
 
+def test_a_merge_is_felt_by_a_segment_on_identifiers(graph: Graph, driver: neo4j.Driver) -> None:
+    segments = Segments(graph, RULES, lambda: BEGIN)
+    segments.define("many", "", {"identifiers": {"atLeast": 3}}, "test")
+    segments.define("one", "", {"identifiers": {"atMost": 1}}, "test")
+
+    def send(id: str, *keys: str) -> None:
+        graph.write(lambda tx: observe(tx, [observed(id, list(keys), BEGIN, None)], RULES, lambda: BEGIN))
+
+    send("o1", "email:a@x.example", "loyalty_id:1")
+    send("o2", "device_id:d")
+    (one,) = members(driver)["one"]
+    send("o3", "email:a@x.example", "device_id:d")
+    assert members(driver) == {"many": set(read(driver).active)}
+    assert one not in members(driver)["many"]
+    send("o4", "device_id:e")
+    send("o5", "cookie_id:c", "device_id:e")
+    assert members(driver).keys() == {"many"}
+
+
 def test_a_definition_uses_the_index_of_its_trait_and_gives_it_back(graph: Graph, driver: neo4j.Driver) -> None:
     segments = Segments(graph, RULES, lambda: BEGIN)
     graph.write(
