@@ -1,7 +1,6 @@
 """Documents, parsed and validated once. Clients send few different ones, so the next request finds its own ready."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +14,6 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
     parse,
     specified_rules,
     validate,
@@ -91,25 +89,29 @@ class Documents:
                 definition.name.value if definition.name else None,
                 definition.operation,
                 Plan(self._schema, document, definition),
-                frozenset(_fields(document, definition.selection_set)),
+                _fields(document, definition),
             )
             for definition in document.definitions
             if isinstance(definition, OperationDefinitionNode)
         }
 
 
-def _fields(document: DocumentNode, selected: SelectionSetNode) -> Iterator[str]:
-    for one in selected.selections:
-        match one:
-            case FieldNode():
-                yield one.name.value
-            case InlineFragmentNode():
-                yield from _fields(document, one.selection_set)
-            case _:
-                spread = cast("FragmentSpreadNode", one).name.value
-                for known in document.definitions:
-                    if isinstance(known, FragmentDefinitionNode) and known.name.value == spread:
-                        yield from _fields(document, known.selection_set)
+def _fields(document: DocumentNode, operation: OperationDefinitionNode) -> frozenset[str]:
+    """What an operation asks for at its root. Each fragment is looked into once, however often it is spread."""
+    found: set[str] = set()
+    spread = [operation.selection_set]
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    while spread:
+        for one in spread.pop().selections:
+            match one:
+                case FieldNode():
+                    found.add(one.name.value)
+                case InlineFragmentNode():
+                    spread.append(one.selection_set)
+                case _:
+                    if fragment := fragments.pop(cast("FragmentSpreadNode", one).name.value, None):
+                        spread.append(fragment.selection_set)
+    return frozenset(found)
 
 
 def _chosen(operations: dict[str | None, Operation], name: str | None) -> Operation:
