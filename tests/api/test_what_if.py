@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from live import Service, an, an_email, seen
+from live import Cypher, Service, an, an_email, seen
 
 SIMULATE = """query($input: SimulateInput!) { simulate(input: $input) { __typename
     ... on Simulated { merges splits profiles { now then } sharedIdentifiers { now then } junkValues { now then }
@@ -11,6 +11,13 @@ SIMULATE = """query($input: SimulateInput!) { simulate(input: $input) { __typena
     ... on SimulationRefused { code message path } } }"""
 #: An e-mail address is one person's, and of one there is one.
 UNIQUE = '[namespaces.email]\nclass = "EMAIL"\nunique = true\npriority = 2\nnormaliser = "email"\n'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nobody_yet(service: Service, cypher: Cypher) -> None:
+    """The graph without what other tests left, some of it by other rules."""
+    kinds = "Identifier|Profile|Observation|Record|RecordVersion|Change|CannotLink|Tally|Override"
+    cypher(f"MATCH (n:{kinds}) CALL (n) {{ DETACH DELETE n }} IN TRANSACTIONS OF 10000 ROWS")
 
 
 def simulated(service: Service, **input: Any) -> dict[str, Any]:
@@ -48,7 +55,7 @@ def test_rules_that_split_name_whom(service: Service) -> None:
     id = service.profile_of(card)
     found = simulated(service, rules=UNIQUE)
     assert found["splits"] > 0
-    assert id in {p["profile"]["id"] for p in found["mostAffected"]} or len(found["mostAffected"]) == 20
+    assert id in {p["profile"]["id"] for p in found["mostAffected"]}
     (unique,) = [one["links"] for one in found["refusedLinks"] if one["code"] == "UNIQUE_NAMESPACE"]
     assert unique["then"] > unique["now"]
     assert service.profile_of(mails[0]) == service.profile_of(mails[1])
