@@ -5,17 +5,14 @@ from typing import Annotated
 
 import strawberry
 
-from identity_graph.api.errors import BadInput
 from identity_graph.api.scalars import JSON
-from identity_graph.api.stewardship import MAX_REASON, ChangeRefused
+from identity_graph.api.stewardship import DRY_RUN, EXPECTED, ChangeRefused, checked_reason
 from identity_graph.api.types import Info, Profile
 from identity_graph.services.lookup import Freshness
 from identity_graph.services.overrides import Override
 from identity_graph.services.stewardship import Declined
 
 _REASON = "Why, 1 to 1,000 characters; kept with the name of the API key."
-_EXPECTED = "Refused with `CONFLICT` where the profile has another version by now."
-_DRY_RUN = "Say what would happen, and write nothing."
 
 
 @strawberry.input
@@ -24,8 +21,8 @@ class OverrideTraitInput:
     name: str
     value: JSON = strawberry.field(description="Any JSON value but null.")
     reason: str = strawberry.field(description=_REASON)
-    expected_version: int | None = strawberry.field(default=None, description=_EXPECTED)
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    expected_version: int | None = strawberry.field(default=None, description=EXPECTED)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.input
@@ -33,8 +30,8 @@ class RemoveOverrideInput:
     profile_id: strawberry.ID
     name: str
     reason: str = strawberry.field(description=_REASON)
-    expected_version: int | None = strawberry.field(default=None, description=_EXPECTED)
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    expected_version: int | None = strawberry.field(default=None, description=EXPECTED)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.type(description="The profile shows the value, or again what its records say.")
@@ -63,10 +60,7 @@ class OverrideMutation:
 
 
 async def _apply(info: Info, input: OverrideTraitInput | RemoveOverrideInput, value: object) -> OverridePayload:
-    reason = input.reason.strip()
-    if not 1 <= len(reason) <= MAX_REASON:
-        raise BadInput(f"reason has 1 to {MAX_REASON} characters")
-    said = Override(input.name, value, info.context.caller.name, reason)
+    said = Override(input.name, value, info.context.caller.name, checked_reason(input.reason))
     try:
         id, token = await asyncio.to_thread(
             info.context.services.overrides.apply,

@@ -32,8 +32,8 @@ MAX_IDENTIFIERS = 1_000
 FEW = {LENGTH: 4}
 
 _REASON = "Why, 1 to 1,000 characters; kept in the lineage with the name of the API key."
-_EXPECTED = "Refused with `CONFLICT` where the profile has another version by now."
-_DRY_RUN = "Say what would happen, and write nothing."
+EXPECTED = "Refused with `CONFLICT` where the profile has another version by now."
+DRY_RUN = "Say what would happen, and write nothing."
 
 
 def told(changes: Sequence[DomainChange], token: str) -> list[Change]:
@@ -48,8 +48,8 @@ def told(changes: Sequence[DomainChange], token: str) -> list[Change]:
 class MergeProfilesInput:
     profile_ids: list[strawberry.ID] = strawberry.field(description="2 to 10.")
     reason: str = strawberry.field(description=_REASON)
-    expected_version: int | None = strawberry.field(default=None, description=f"Of the first. {_EXPECTED}")
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    expected_version: int | None = strawberry.field(default=None, description=f"Of the first. {EXPECTED}")
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.input
@@ -57,8 +57,8 @@ class SplitProfileInput:
     profile_id: strawberry.ID
     identifiers: list[IdentifierInput] = strawberry.field(description="Those that are another person's.")
     reason: str = strawberry.field(description=_REASON)
-    expected_version: int | None = strawberry.field(default=None, description=_EXPECTED)
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    expected_version: int | None = strawberry.field(default=None, description=EXPECTED)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.input
@@ -66,9 +66,9 @@ class UndoChangeInput:
     change_id: strawberry.ID
     reason: str = strawberry.field(description=_REASON)
     expected_version: int | None = strawberry.field(
-        default=None, description=f"Of the profile that the change made or kept. {_EXPECTED}"
+        default=None, description=f"Of the profile that the change made or kept. {EXPECTED}"
     )
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.input
@@ -76,8 +76,8 @@ class SetCannotLinkInput:
     a: IdentifierInput
     b: IdentifierInput
     reason: str = strawberry.field(description=_REASON)
-    expected_version: int | None = strawberry.field(default=None, description=f"Of the profile of `a`. {_EXPECTED}")
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    expected_version: int | None = strawberry.field(default=None, description=f"Of the profile of `a`. {EXPECTED}")
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.input
@@ -85,8 +85,8 @@ class RemoveCannotLinkInput:
     a: IdentifierInput
     b: IdentifierInput
     reason: str = strawberry.field(description=_REASON)
-    expected_version: int | None = strawberry.field(default=None, description=f"Of the profile of `a`. {_EXPECTED}")
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    expected_version: int | None = strawberry.field(default=None, description=f"Of the profile of `a`. {EXPECTED}")
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.type(description="It was done; every change can be undone by its id.")
@@ -125,7 +125,7 @@ class UndoMergesInput:
     reason: str = strawberry.field(description=_REASON)
     first: int = strawberry.field(default=20, description="So many, newest first; 100 at most.")
     after: str | None = strawberry.field(default=None, description="The `endCursor` of the call before.")
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.type(description="What became of one of many merges.")
@@ -154,7 +154,7 @@ class RetractInput:
     observations: ObservationsInput
     reason: str = strawberry.field(description=_REASON)
     first: int = strawberry.field(default=100, description="So many of a source's or a link's; 500 at most.")
-    dry_run: bool = strawberry.field(default=False, description=_DRY_RUN)
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.type

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from identity_graph.domain.evidence import Key
+from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class Assigned:
     part: frozenset[Key]
     survivor: Former | None
     absorbed: tuple[Former, ...]
+
+
+def standing(key: Key, first_seen: int, rules: Rules) -> tuple[int, int, Key]:
+    """By this identifiers are ordered, the senior one first: the strongest namespace, then the oldest."""
+    return rules.rule(split_key(key)[0]).priority, first_seen, key
 
 
 def assign(

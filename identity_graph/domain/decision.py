@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from identity_graph.domain.assignment import Assigned, Former, assign
+from identity_graph.domain.assignment import Assigned, Former, assign, standing
 from identity_graph.domain.evidence import CannotLink, Key, Link, LinkKind, Observation, Refusal, RefusalCode
 from identity_graph.domain.identifiers import Identifier, split_key
 from identity_graph.domain.partition import (
@@ -22,6 +22,7 @@ from identity_graph.domain.partition import (
     is_crowded,
     kept_apart,
     partner_that_counts,
+    proof_of_sharing,
     refused_by_ends,
     sides_of,
     unite,
@@ -317,8 +318,7 @@ def _share(
     for key, s in sightings.items():
         if s.partners and is_crowded(key, s.partners, rules):
             s.state, s.newly_shared = SHARED, True
-            # Enough to prove it; a tablet of a shop meets thousands.
-            s.partners = set(sorted(s.partners)[: 4 * ((rules.rule(split_key(key)[0]).fan_out or 0) + 1)])
+            s.partners = set(proof_of_sharing(key, s.partners, rules))
 
 
 def _all_allowed(group: Group, profiles: Mapping[str, KnownProfile], rules: Rules) -> bool:
@@ -537,7 +537,7 @@ def _resolve_again(
     guarded = {key for cannot_link in cannot_links for key in cannot_link.keys}
 
     def seniority(key: Key) -> tuple[int | str, ...]:
-        return key in shared, rules.rule(split_key(key)[0]).priority, members[key].first_seen, key
+        return key in shared, *standing(key, members[key].first_seen, rules)
 
     held: dict[str, list[Key]] = defaultdict(list)
     for m in members.values():

@@ -97,6 +97,16 @@ def shared_identifiers(links: Iterable[Link], rules: Rules) -> set[Key]:
     return {k for k, seen in partners.items() if is_crowded(k, seen, rules) and not rules.is_blocked_key(k)}
 
 
+def enough_partners(namespace: str, rules: Rules) -> int:
+    """How many partners of a shared identifier are kept: they prove it, and a tablet of a shop meets thousands."""
+    return 4 * ((rules.rule(namespace).fan_out or 0) + 1)
+
+
+def proof_of_sharing(key: Key, partners: Iterable[Key], rules: Rules) -> list[Key]:
+    """The partners of a shared identifier that are kept, in order."""
+    return sorted(partners)[: enough_partners(split_key(key)[0], rules)]
+
+
 def components(members: Iterable[Key], links: Iterable[Link]) -> Iterable[tuple[list[Key], list[Link]]]:
     """The connected components of ``members`` under ``links``, each with its links."""
     sets = DisjointSets(members)

@@ -53,7 +53,7 @@ class AuditLog:
             entry = {"n": number, "at": self._clock(), "caller": caller, "does": does, "what": sorted(what)}
             text = orjson.dumps(entry | more | {"profiles": sorted(profiles)})
             chained = _chained(self._hash, text)
-            os.write(self._fd, b'{"hash":"' + chained.encode() + b'",' + text[1:] + b"\n")
+            os.write(self._fd, _HEAD + chained.encode() + b'",' + text[1:] + b"\n")
             self._lines, self._hash = number, chained
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from identity_graph.domain.decision import ACTIVE, BLOCKED, REFUSED, SHARED, cre
 from identity_graph.domain.events import Event, Tally
 from identity_graph.domain.evidence import Key, Link
 from identity_graph.domain.intake import Rejection
+from identity_graph.domain.partition import enough_partners
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import Plain
 from identity_graph.services.catalogue import NOTHING_KNOWN, TRAITS, Catalogue, entry_rows, new_entries
@@ -257,7 +258,7 @@ class Load:
         e = self.evidence
         starts = np.searchsorted(e.partner_of, np.arange(len(self.keys)))
         nth = np.arange(len(e.partner_of)) - starts[e.partner_of]
-        most = np.array([4 * ((self.rules.rule(name).fan_out or 0) + 1) for name in e.namespaces], np.int64)
+        most = np.array([enough_partners(name, self.rules) for name in e.namespaces], np.int64)
         kept = ~e.shared[e.partner_of] | (nth < most[e.namespace[e.partner_of]])
         return _joined(e.partner_of[kept], e.key_array.take(pa.array(e.partner[kept])), len(self.keys))
 

@@ -102,8 +102,9 @@ def difference(graph: Graph, rules: Rules, wanted: Mapping[str, Match], progress
     progress("working out what would change")
     whole = WholeEvidence(graph)
     joining = [m.claim(0).link for m in wanted.values() if m.conducts]
-    then = whole.partition(rules, [*(link for link in whole.links if link.kind is not LinkKind.MATCHED), *joining])
-    matched = len(whole.links) - sum(link.kind is not LinkKind.MATCHED for link in whole.links)
+    others = [link for link in whole.links if link.kind is not LinkKind.MATCHED]
+    then = whole.compact(rules, [*others, *joining]).partition()
+    matched = len(whole.links) - len(others)
     proposed = len(wanted) - len(joining)
     return Difference(*whole.moves(then), (whole.proposals, proposed), (matched, len(joining)))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.assignment import standing
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import says_nothing
 from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits, revisions
@@ -74,8 +74,7 @@ class Overrides:
             raise Declined("NO_OVERRIDE", f"Nobody set the trait {said.trait} of this profile.")
         traits = {} if said.value is None else {said.trait: said.value}
         if traits:
-            rule = self._rules.rule
-            *_, anchor = min(members, key=lambda m: (rule(split_key(m[0])[0]).priority, m[1], m[0]))
+            *_, anchor = min(members, key=lambda m: standing(m[0], m[1], self._rules))
             text = orjson.dumps(traits, option=orjson.OPT_SORT_KEYS).decode()
             tx.do("override/set", id=new_id(), trait=said.trait, traits=text, at=at, anchor=anchor, **by)
         found = revisions(tx)

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from identity_graph.domain.assignment import standing
 from identity_graph.domain.decision import BLOCKED, NOTHING_STATED, SHARED, Change, ProfileRef, Stated
 from identity_graph.domain.events import Event
 from identity_graph.domain.evidence import Key, Observation, observation
 from identity_graph.domain.identifiers import Identifier, split_key
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.matches import StoredMatch, differences
-from identity_graph.domain.partition import is_crowded
+from identity_graph.domain.partition import is_crowded, proof_of_sharing
 from identity_graph.domain.retraction import Remains, Said, remains
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
 from identity_graph.services.observe import (
@@ -54,14 +55,16 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A record that loses rows: the digests taken back, and that of the row which is the newest now, if any is left."""
+    """A record that loses rows: the digests taken back, and that of the row which is the newest now, if any is left.
+
+    ``changed``: that is another one, so what a model said of the record does not hold any more.
+    """
 
     key: str
     anchor: Key
     digests: list[str]
     next: str | None
     changed: bool
-    was_matched: bool
 
 
 class Retracting:
@@ -95,7 +98,9 @@ class Retracting:
                 tx.do("retraction/tallies", rows=tallies)
             self._see_less(held, left, gone)
 
-        matched = {row[0]: StoredMatch(*row) for row in tx.one("match/stored", keys=[r.key for r in records])}
+        matched = {
+            row[0]: StoredMatch(*row) for row in tx.one("match/stored", keys=[r.key for r in records if r.changed])
+        }
         unmatched, _ = differences({}, matched, self.clock())
         again = frozenset(key for key in keys if held[key].state != BLOCKED) - gone
         withdrawn = (*left.withdrawn, *unmatched.withdrawn)
@@ -127,9 +132,7 @@ class Retracting:
         revived: list[Row] = []
         for one in sorted(act):
             for element, members in tx.one("retraction/erased", act=one):
-                key, _, identifier = min(
-                    members, key=lambda m: (self.rules.rule(split_key(m[0])[0]).priority, m[1], m[0])
-                )
+                key, _, identifier = min(members, key=lambda m: standing(m[0], m[1], self.rules))
                 limited = key if self.rules.rule(split_key(key)[0]).most is not None else None
                 revived.append([element, identifier, limited])
         if revived:
@@ -201,12 +204,12 @@ class Retracting:
         digests = {said.digest for said in taken}.difference(still)
         keys = sorted({key for said in taken for key in _record_keys(said.source, said.keys)})
         found: list[_Row] = []
-        for key, anchor, newest, was_matched, versions in self.tx.one("retraction/rows", keys=keys):
+        for key, anchor, newest, versions in self.tx.one("retraction/rows", keys=keys):
             lost = sorted({newest, *(digest for digest, _ in versions)} & digests)
             if lost:
                 left = [(at, digest) for digest, at in versions if digest not in digests]
                 next = newest if newest not in digests else max(left)[1] if left else None
-                found.append(_Row(key, anchor, lost, next, next != newest, was_matched))
+                found.append(_Row(key, anchor, lost, next, next != newest))
         return found
 
     # ------------------------------------------------------------------------------------------------------- writing
@@ -225,8 +228,7 @@ class Retracting:
         for key, sight in left.seen.items():
             partners = left.partners[key]
             if is_crowded(key, partners, self.rules):
-                # Enough to prove it, as when it became shared.
-                partners = partners[: 4 * ((self.rules.rule(split_key(key)[0]).fan_out or 0) + 1)]
+                partners = proof_of_sharing(key, partners, self.rules)
             rows.append(
                 [held[key].element, sight.first_seen, sight.last_seen, as_text(sight.sources), as_text(partners)]
             )

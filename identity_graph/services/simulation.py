@@ -101,9 +101,6 @@ class WholeEvidence:
             self.apart,
         )
 
-    def partition(self, rules: Rules, links: Sequence[Link]) -> Parts:
-        return self.compact(rules, links).partition()
-
     def moves(self, then: Parts) -> tuple[int, int]:
         """How many profiles end in others, and how many parts come off."""
         pairs = self._pairs(then)

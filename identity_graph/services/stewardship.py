@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
+from identity_graph.domain.assignment import standing
 from identity_graph.domain.decision import NOTHING_STATED, Change, Claim, ProfileRef, Stated, created_change_id
 from identity_graph.domain.evidence import CannotLink, Key, LinkKind, Refusal, link_id
-from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.rules import Rules
 from identity_graph.services.match_records import Matching
 from identity_graph.services.observe import Cause, Clock, Prepare, Written, known_profile, new_id, state
@@ -101,6 +101,10 @@ class Stewards:
         self._graph, self._rules, self._clock, self._matching = graph, rules, clock, matching
 
     def _act(self, actor: str, reason: str, dry_run: bool, work: "Callable[[Act], T]") -> tuple[T, str]:
+        return self._graph.write(lambda tx: work(Act(tx, self._rules, self._clock, actor, reason)), dry_run=dry_run)
+
+    def _unhurried(self, actor: str, reason: str, dry_run: bool, work: "Callable[[Act], T]") -> tuple[T, str]:
+        """An act that may look at all observations, and let records have other rows."""
         model = self._matching.active() if self._matching else None
         prepare = self._matching.preparing(model) if self._matching and model else None
 
@@ -111,7 +115,6 @@ class Stewards:
             return self._graph.write(run, dry_run=dry_run, timeout=LONG_READ_TIMEOUT)
         finally:
             if self._matching:
-                # Records may have other rows now.
                 self._matching.behind = True
 
     def merge(
@@ -137,13 +140,13 @@ class Stewards:
         self, change: str, expected: int | None, actor: str, reason: str, *, dry_run: bool = False
     ) -> tuple[Done, str]:
         """Take a change back, and keep it so. ``expected`` is the version of the profile that it made or kept."""
-        return self._act(actor, reason, dry_run, lambda act: act.undo(change, expected))
+        return self._unhurried(actor, reason, dry_run, lambda act: act.undo(change, expected))
 
     def retract(
         self, some: Observations, first: int, actor: str, reason: str, *, dry_run: bool = False
     ) -> tuple[Retracted, str]:
         """Take observations back, as if they had never been made; of a source or a link only the ``first`` ones."""
-        return self._act(actor, reason, dry_run, lambda act: act.retract(some, first))
+        return self._unhurried(actor, reason, dry_run, lambda act: act.retract(some, first))
 
     def merges(self, some: Merges, first: int, after: tuple[int, str] | None) -> tuple[list[tuple[int, str]], int]:
         """Moments and ids of such merges, newest first, and how many there are from here on.
@@ -428,8 +431,7 @@ class Act:
     def _strongest(self, profile: _Stored) -> Key:
         if not profile.keys:
             raise Declined("SHARED_IDENTIFIER", f"The profile {profile.id} is a shared identifier, and nobody's own.")
-        rule = self.rules.rule
-        return min(profile.keys, key=lambda key: (rule(split_key(key)[0]).priority, profile.keys[key], key))
+        return min(profile.keys, key=lambda key: standing(key, profile.keys[key], self.rules))
 
     def _between(self, a: Key, b: Key) -> list[CannotLink]:
         return [_cannot_link(*row) for row in self.tx.one("cannot_link/between", one=a, other=b)]

@@ -182,6 +182,18 @@ def test_any_two_records_can_be_scored(
     assert error["extensions"]["code"] == "NO_ACTIVE_MODEL"
 
 
+def test_what_a_record_said_before_may_be_retracted_without_a_trace_in_its_matches(
+    matched: Service, pairs: Iterator[tuple[Traits, Traits]]
+) -> None:
+    found = proposed(matched, next(pairs), "stale")
+    stale = seen(source="crm", recordId="stale", traits={"first_name": "Nobody"}, observedAt="2001-01-01T00:00:00Z")
+    matched.submit(stale)
+    retract = "mutation($input: RetractInput!) { retract(input: $input) { retracted } }"
+    asked = {"input": {"observations": {"ids": [stale["id"]]}, "reason": "mistyped"}}
+    assert matched.post(retract, asked).json()["data"] == {"retract": {"retracted": 1}}
+    assert found["id"] in [one["id"] for one in queue(matched)]
+
+
 WHY_NOT = """query($a: RecordInput!, $b: RecordInput!) {
     whyNotMatched(a: $a, b: $b) { reason message evidence { matchWeight } } whyRefused(a: $a, b: $b) { code } }"""
 
