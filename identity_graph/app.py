@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import threading
@@ -19,15 +20,16 @@ from fastapi.responses import JSONResponse
 from starlette.routing import Route
 
 from identity_graph.api.context import Services
-from identity_graph.api.endpoint import State
+from identity_graph.api.endpoint import REQUEST_TIMEOUT, State
 from identity_graph.api.graphql_http import GraphQL
 from identity_graph.api.health import Live, MetricsText, Ready
 from identity_graph.api.http import Gate
 from identity_graph.api.keys import ApiKey
 from identity_graph.api.resolve import Resolve
 from identity_graph.domain.decision import created_change_id
+from identity_graph.domain.matches import UnusableModel
 from identity_graph.domain.rules import Rules
-from identity_graph.services.active_rules import active_rules
+from identity_graph.services.active_rules import active_rules, superseded
 from identity_graph.services.audit import AuditLog
 from identity_graph.services.connections import Connections
 from identity_graph.services.journey import Journeys, Some
@@ -44,6 +46,8 @@ from identity_graph.services.submit import Submitter, now
 from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import Credentials, Graph
 
+logger = logging.getLogger("identity_graph.app")
+
 T = TypeVar("T")
 Read: TypeAlias = Callable[[str, Freshness], Awaitable[object]]
 
@@ -51,6 +55,8 @@ Read: TypeAlias = Callable[[str, Freshness], Awaitable[object]]
 READERS = 8
 #: A database that has just started interprets each statement; after so many look-ups they are compiled.
 WARM_UP = 200
+#: Seconds after which is looked again which rules the graph follows.
+RULES_WATCHED = 1.0
 #: Attempts at a statement that is planned for the first time, by a database that has just started.
 PATIENCE = 20
 
@@ -72,19 +78,10 @@ def opened(
     with closing(Graph.connect(to)) as graph:
         graph.migrate(now())
         with (
-            closing(_audit(audit, graph)) if audit else nullcontext() as log,
+            closing(AuditLog(audit, graph, now)) if audit else nullcontext() as log,
             composed(graph, active_rules(graph, wanted, now()), models, log) as services,
         ):
             yield services
-
-
-def _audit(folder: Path, graph: Graph) -> AuditLog:
-    try:
-        return AuditLog(folder, graph, now)
-    except OSError as e:
-        raise CannotServe(
-            f"what is read and changed cannot be written down in {folder}: {e.strerror}; choose another --data-dir"
-        ) from None
 
 
 @contextmanager
@@ -92,36 +89,38 @@ def composed(
     graph: Graph, rules: Rules, models: Path | None = None, audit: AuditLog | None = None
 ) -> Generator[Services]:
     """The use cases on a graph. Leaving the block writes what still waits."""
+    with closing(_compose(graph, rules, models, audit)) as services:
+        yield services
+
+
+def _compose(graph: Graph, rules: Rules, models: Path | None, audit: AuditLog | None) -> Services:
     matching = Matching(graph, rules, models, now) if models else None
     if matching:
         matching.active()
-    with (
-        ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers,
-        closing(Submitter(graph, rules, matching)) as writer,
-        closing(Segments(graph, rules, now)) as segments,
-    ):
+    with ExitStack() as opening:
+        readers = opening.enter_context(ThreadPoolExecutor(READERS, thread_name_prefix="reader"))
+        writer = opening.enter_context(closing(Submitter(graph, rules, matching)))
+        segments = opening.enter_context(closing(Segments(graph, rules, now)))
         segments.start()
         lookup = Lookup(graph, rules, readers)
         profiles = Profiles(graph, rules, lookup, readers)
-        journeys = Journeys(graph, rules, readers)
-        proposals, connections = Proposals(graph, rules, now), Connections(graph, profiles)
-        scoring, search = Scoring(matching), Search(graph, rules)
-        stewards = Stewards(graph, rules, now, matching)
-        yield Services(
-            graph,
-            rules,
-            writer,
-            lookup,
-            profiles,
-            journeys,
-            proposals,
-            connections,
-            scoring,
-            search,
-            stewards,
-            segments,
-            Overrides(graph, rules, now),
-            audit,
+        return Services(
+            graph=graph,
+            rules=rules,
+            submitter=writer,
+            lookup=lookup,
+            profiles=profiles,
+            journeys=Journeys(graph, rules, readers),
+            proposals=Proposals(graph, rules, now),
+            connections=Connections(graph, profiles),
+            scoring=Scoring(matching),
+            search=Search(graph, rules),
+            stewards=Stewards(graph, rules, now, matching),
+            segments=segments,
+            overrides=Overrides(graph, rules, now),
+            audit=audit,
+            by=lambda others: _compose(graph, others, models, audit),
+            close=opening.pop_all().close,
         )
 
 
@@ -178,6 +177,7 @@ def create_app(
     """The web application. It answers at once and opens its services meanwhile, then calls ``ready`` or ``failed``."""
     state = State(Gate(keys))
     stack = ExitStack()
+    renewed: list[Services] = []
 
     async def open_services() -> None:
         try:
@@ -188,6 +188,25 @@ def create_app(
         else:
             state.services = found
             ready()
+            await watch_rules(found)
+
+    async def watch_rules(serving: Services) -> None:
+        """Go on by other rules where the graph follows others. Requests that are under way end by the former ones."""
+        while True:
+            await asyncio.sleep(RULES_WATCHED)
+            try:
+                rules = await asyncio.to_thread(superseded, serving.graph, serving.rules)
+                if rules is None:
+                    continue
+                found = await asyncio.to_thread(serving.by, rules)
+                renewed.append(found)
+            except (StoreError, UnusableModel) as e:
+                logger.warning("the rules that the graph follows now cannot be taken yet: %s", e)
+                continue
+            state.services, former = found, serving
+            serving = found
+            await asyncio.sleep(REQUEST_TIMEOUT)
+            await asyncio.to_thread(former.close)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -198,6 +217,8 @@ def create_app(
             state.services = None
             opening.cancel()
             await asyncio.wait([opening])
+            for services in renewed:
+                await asyncio.to_thread(services.close)
             await asyncio.to_thread(stack.close)
 
     return FastAPI(

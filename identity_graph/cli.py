@@ -230,6 +230,7 @@ EXPECTED = {
     "identity_graph.domain.segments": "InvalidRule",
     "identity_graph.neo4j_runtime": "RuntimeFailure",
     "identity_graph.services.active_rules": "OtherRules",
+    "identity_graph.services.audit": "CannotAudit",
     "identity_graph.services.export": "NothingToExport",
     "identity_graph.services.rules_file": "RulesFileError",
     "identity_graph.store.errors": "StoreError",

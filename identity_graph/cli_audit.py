@@ -1,7 +1,6 @@
 """`identity-graph audit`: who read and who changed."""
 
 import json
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +9,9 @@ import orjson
 import typer
 from rich.console import Console
 
-from identity_graph.database import database
+from identity_graph.database import opened_graph
 from identity_graph.services.audit import audit_entries, verify_audit
-from identity_graph.services.submit import now
 from identity_graph.settings import Settings
-from identity_graph.store.graph import Graph
 
 audit_app = typer.Typer(help="See who read and who changed.", no_args_is_help=True)
 
@@ -39,8 +36,7 @@ def verify(
     Example: identity-graph audit verify
     """
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
-    with database(settings, progress=not as_json) as connection, closing(Graph.connect(connection)) as graph:
-        graph.migrate(now())
+    with opened_graph(settings, progress=not as_json) as graph:
         verdict = verify_audit(settings.audit, graph)
     if as_json:
         found = {"files": verdict.files, "lines": verdict.lines, "findings": verdict.findings}

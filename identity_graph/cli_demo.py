@@ -2,7 +2,7 @@
 
 import os
 import signal
-from contextlib import closing, suppress
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from identity_graph.database import database
+from identity_graph.database import opened_graph
 from identity_graph.demo import STORY, showing, tour
 from identity_graph.demo.loading import SUFFIXES, File, linked, load, own, shipped
 from identity_graph.demo.service import Client, serving
@@ -24,7 +24,6 @@ from identity_graph.services.active_rules import active_rules
 from identity_graph.services.rules_file import load_rules
 from identity_graph.services.submit import now
 from identity_graph.settings import Settings, default_data_dir
-from identity_graph.store.graph import Graph
 
 INTERRUPTED = 130
 
@@ -72,8 +71,7 @@ def _run(settings: Settings, files: list[File], out: Console, leave: bool) -> No
     sources = settings.data_dir / "sources"
     # The shipped story is told by the built-in rules.
     wanted = Rules() if not files else load_rules(settings.rules) if settings.rules else None
-    with database(settings) as connection, closing(Graph.connect(connection)) as graph:
-        graph.migrate(now())
+    with opened_graph(settings) as graph:
         rules = active_rules(graph, wanted, now())
         with serving(graph, rules, settings.port, settings.models) as ready:
             placed = (

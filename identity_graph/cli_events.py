@@ -1,19 +1,17 @@
 """`identity-graph events`: the events of people, as a whole."""
 
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from identity_graph.database import database
+from identity_graph.database import opened_graph
 from identity_graph.services.active_rules import active_rules
 from identity_graph.services.expire import expire as forget
 from identity_graph.services.submit import now
 from identity_graph.settings import Settings
-from identity_graph.store.graph import Graph
 
 events_app = typer.Typer(help="Look after the events of people.", no_args_is_help=True)
 
@@ -39,8 +37,7 @@ def expire(
     """
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    with database(settings, progress=not as_json) as connection, closing(Graph.connect(connection)) as graph:
-        graph.migrate(now())
+    with opened_graph(settings, progress=not as_json) as graph:
         retention = active_rules(graph, None, now()).retention
         with console.status("Looking") as status:
             found = forget(graph, retention, now(), lambda type, many: status.update(f"{type}: {many:,} forgotten"))

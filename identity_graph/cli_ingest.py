@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from identity_graph import neo4j_runtime
-from identity_graph.database import database
+from identity_graph.database import opened_graph
 from identity_graph.domain.intake import MAX_SOURCE
 from identity_graph.domain.rules import Rules
 from identity_graph.neo4j_runtime import Connection, RuntimeFailure
@@ -109,8 +109,7 @@ def verify(
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     _collect_rarely()
     begun = time.monotonic()
-    with database(settings, progress=not as_json) as connection, closing(Graph.connect(connection)) as graph:
-        graph.migrate(now())
+    with opened_graph(settings, progress=not as_json) as graph:
         rules = active_rules(graph, None, now())
         with console.status("Verifying") as status:
             found = check(graph, rules, show_keys=show_keys, told=status.update)
@@ -213,8 +212,7 @@ class _Run:
 
     @contextmanager
     def _opened(self) -> Generator[tuple[Graph, Rules]]:
-        with database(self.settings) as connection, closing(Graph.connect(connection)) as graph:
-            graph.migrate(now())
+        with opened_graph(self.settings) as graph:
             yield graph, active_rules(graph, self.wanted, now())
 
     def _prepared(self, rules: Rules) -> list[tuple[Source, Report]]:

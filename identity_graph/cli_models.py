@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,13 +14,12 @@ from rich.table import Table
 
 from identity_graph import cli_match, neo4j_runtime
 from identity_graph.cli_match import match_app, progress
-from identity_graph.database import database
+from identity_graph.database import opened_graph, operator
 from identity_graph.services import models
 from identity_graph.services.active_rules import active_rules
 from identity_graph.services.match_records import REFRESH, Matching
 from identity_graph.services.submit import now
 from identity_graph.settings import Settings
-from identity_graph.store.graph import Graph
 
 __all__ = ["match_app"]
 
@@ -118,7 +117,7 @@ def _apply(matching: Matching, version: str | None, alone: bool) -> None:
             done[what] = done.get(what, 0) + many
             told(f"{what} {done[what]:,} records")
 
-        models.activate(matching, version, more, patience=0.0 if alone else REFRESH + 1)
+        models.activate(matching, version, more, patience=0.0 if alone else REFRESH + 1, actor=operator())
 
 
 def _show(version: str | None, found: models.Difference) -> None:
@@ -135,6 +134,5 @@ def _show(version: str | None, found: models.Difference) -> None:
 @contextmanager
 def _opened(data_dir: Path | None) -> Generator[tuple[Settings, Matching]]:
     chosen = Settings(data_dir=data_dir) if data_dir else Settings()
-    with database(chosen) as connection, closing(Graph.connect(connection)) as graph:
-        graph.migrate(now())
+    with opened_graph(chosen) as graph:
         yield chosen, Matching(graph, active_rules(graph, None, now()), chosen.models, now)

@@ -1,10 +1,9 @@
-"""`identity-graph rules`: look at a rules file, and at what it would make of the profiles."""
+"""`identity-graph rules`: look at a rules file, and let the graph follow it."""
 
 import json
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +12,10 @@ from rich.table import Table
 
 from identity_graph.domain.rules import NamespaceRule, Rules
 from identity_graph.services.rules_file import Problem, RulesFileError, load_rules
+
+if TYPE_CHECKING:
+    # Imported when it is needed: numpy and the driver take a second to load.
+    from identity_graph.services.simulation import Simulation
 
 rules_app = typer.Typer(help="Work with rules files.", no_args_is_help=True)
 
@@ -44,41 +47,78 @@ def check(
     raise typer.Exit(0 if found else 1)
 
 
-@rules_app.command()
-def simulate(
-    file: Annotated[Path, typer.Argument(help="A rules file in TOML.", exists=True, dir_okay=False, readable=True)],
+@rules_app.command("apply")
+def apply_file(
+    file: Annotated[
+        Path | None, typer.Argument(help="A rules file in TOML.", exists=True, dir_okay=False, readable=True)
+    ] = None,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="Go back to the rules before, and take back what came of these.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would become of the profiles.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Apply without asking.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the lineage of every profile that changes.")] = "",
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what would become of the profiles by the rules of a file. Nothing is written.
+    """Let the graph follow the rules of a file: shows what would become of the profiles, then decides all of it again.
 
-    The partition of all evidence is worked out in memory; it takes some 20 seconds and 1 GB a million links.
+    The service may run meanwhile, and follows the new rules within a second. If it is stopped, the same command goes
+    on. What would become of the profiles is worked out in memory, in some 20 seconds and 1 GB a million links.
 
-    Example: identity-graph rules simulate rules.toml
+    Example: identity-graph rules apply rules.toml --dry-run
     """
-    from identity_graph.database import database
-    from identity_graph.services.simulation import simulate as work_out
+    from identity_graph import neo4j_runtime
+    from identity_graph.database import opened_graph, operator
+    from identity_graph.services import apply_rules
+    from identity_graph.services.simulation import simulate
     from identity_graph.services.submit import now
     from identity_graph.settings import Settings
-    from identity_graph.store.graph import Graph
+    from identity_graph.store.graph import WRITE_TIMEOUT
 
+    if (file is None) is not previous:
+        raise typer.BadParameter("name a FILE, or say --previous", param_hint="FILE")
+    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    alone = not settings.neo4j_uri and not neo4j_runtime.status(settings.data_dir).in_use
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    with opened_graph(settings, progress=not as_json) as graph:
+        wanted = apply_rules.former_rules(graph) if file is None else _loaded(file)
+        apply_rules.expect_applicable(graph, wanted)
+        with console.status("Working out what would become of the profiles"):
+            found = simulate(graph, wanted)
+        if not as_json:
+            _show_change(found)
+        applied = not dry_run and (yes or (not as_json and typer.confirm("Apply it?")))
+        if applied:
+            done: dict[str, int] = {}
+            with console.status("Applying") as status:
+
+                def told(what: str, many: int) -> None:
+                    done[what] = done.get(what, 0) + many
+                    status.update(f"{what.capitalize()} {done[what]:,} profiles" if done[what] else what.capitalize())
+
+                patience = 0.0 if alone else WRITE_TIMEOUT + 1
+                apply_rules.apply_rules(graph, wanted, now, operator(), reason or "rules apply", told, patience)
+    if as_json:
+        typer.echo(json.dumps({"rules": wanted.version, "applied": applied, **asdict(found)}))
+    elif applied:
+        typer.echo(f"The graph follows the rules {wanted.version}.")
+    else:
+        typer.echo("Nothing was changed.")
+
+
+def _loaded(file: Path) -> Rules:
     try:
-        wanted = load_rules(file)
+        return load_rules(file)
     except RulesFileError as e:
         _complain(file, e.problems)
         raise typer.Exit(1) from None
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    with database(settings, progress=not as_json) as connection, closing(Graph.connect(connection)) as graph:
-        graph.migrate(now())
-        with console.status("Working out the partition"):
-            found = work_out(graph, wanted)
-    if as_json:
-        typer.echo(json.dumps(asdict(found)))
-        return
+
+
+def _show_change(found: "Simulation") -> None:
     out = Console(highlight=False)
     out.print(f"{found.merges:,} profiles would end in others, {found.splits:,} parts would come off profiles.")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)

@@ -3,7 +3,7 @@
 import getpass
 import json
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from identity_graph.database import database
+from identity_graph.database import opened_graph
 from identity_graph.domain.segments import InvalidRule
 from identity_graph.domain.traits import as_date
 from identity_graph.services import export as service
@@ -227,6 +227,5 @@ def _tell(as_json: bool, plain: dict[str, Any], words: str) -> None:
 @contextmanager
 def _opened(data_dir: Path | None) -> Generator[tuple[Graph, Segments]]:
     chosen = Settings(data_dir=data_dir) if data_dir else Settings()
-    with database(chosen) as connection, closing(Graph.connect(connection)) as graph:
-        graph.migrate(now())
+    with opened_graph(chosen) as graph:
         yield graph, Segments(graph, active_rules(graph, None, now()), now)

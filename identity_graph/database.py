@@ -1,11 +1,18 @@
 """The database that the settings name: one's own, or the embedded one."""
 
+import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from getpass import getuser
+
+import click
 
 from identity_graph import neo4j_runtime
 from identity_graph.neo4j_runtime import Connection
+from identity_graph.services.audit import AuditLog
+from identity_graph.services.submit import now
 from identity_graph.settings import Settings
+from identity_graph.store.graph import Graph
 
 
 @contextmanager
@@ -21,3 +28,26 @@ def database(settings: Settings, *, progress: bool = True) -> Generator[Connecti
         settings.data_dir, heap_mb=settings.heap_mb, page_cache_mb=settings.page_cache_mb, progress=progress
     ) as connection:
         yield connection
+
+
+@contextmanager
+def opened_graph(settings: Settings, *, progress: bool = True) -> Generator[Graph]:
+    """The graph for a command, its schema up to date. Who runs which command is written down.
+
+    Raises as :func:`database` does, a :class:`StoreError` and :class:`CannotAudit`.
+    """
+    with database(settings, progress=progress) as connection, closing(Graph.connect(connection)) as graph:
+        graph.migrate(now())
+        with closing(AuditLog(settings.audit, graph, now)) as log:
+            context = click.get_current_context(silent=True)
+            log.tell(operator(), "command", [context.command_path] if context else [], ())
+            yield graph
+
+
+def operator() -> str:
+    """Who runs this process, as the machine knows them."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        # In a container a process may have a number that no account has.
+        return f"uid {os.getuid()}"

@@ -9,6 +9,7 @@ from typing import Any
 from identity_graph.demo.generate import generate
 from identity_graph.matcher.compiled import Compiled
 from identity_graph.matcher.training import train_model, write_records
+from identity_graph.services.observe import new_id
 from identity_graph.store.graph import Graph
 
 Traits = dict[str, Any]
@@ -56,7 +57,7 @@ def activated(graph: Graph, trained: Compiled, at: int = 1) -> None:
             "model/keep", version=version, trained_at=at, auto=trained.auto, review=trained.review, text=trained.words
         )
     )
-    graph.write(lambda tx: tx.do("model/activate", version=version, at=at))
+    graph.write(lambda tx: tx.do("model/activate", version=version, at=at, act=new_id(), actor="ann", reason="because"))
 
 
 def doubtful(trained: Compiled, seed: int = 9) -> Iterator[tuple[Traits, Traits]]:

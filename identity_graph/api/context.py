@@ -1,5 +1,6 @@
 """What every resolver of a request shares."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from identity_graph.api.errors import Forbidden
@@ -23,7 +24,9 @@ from identity_graph.store.graph import Graph
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The use cases that the API renders, on one graph."""
+    """The use cases that the API renders, on one graph. ``by`` makes them for other rules; ``close`` writes what still
+    waits, and may be called again.
+    """
 
     graph: Graph
     rules: Rules
@@ -39,6 +42,8 @@ class Services:
     segments: Segments
     overrides: Overrides
     audit: AuditLog | None
+    by: "Callable[[Rules], Services]"
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ _TABLE: Mapping[type[Exception], Rendering] = {
     store.Unavailable: Rendering("UNAVAILABLE", 503, 1),
     store.TimedOut: Rendering("TIMED_OUT", 504, 1),
     store.Conflict: Rendering("CONFLICT", 409, 1),
+    store.RulesChanged: Rendering("RULES_CHANGED", 409, 1),
     store.OutcomeUnknown: Rendering("OUTCOME_UNKNOWN", 503, 1),
     store.SchemaMismatch: Rendering("SCHEMA_MISMATCH", 503),
     Overloaded: Rendering("OVERLOADED", 503, 1),

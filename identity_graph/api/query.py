@@ -62,6 +62,12 @@ class Query(MatchQuery, SegmentQuery, SimulationQuery):
     async def profile(self, info: Info, id: strawberry.ID, as_of: AsOf = None) -> Profile | None:
         return await _profile(info, id, as_of)
 
+    @strawberry.field(description="What happened to the graph as a whole, newest first: other rules, other models.")
+    async def graph_changes(self, info: Info, first: First = 50) -> list[Change]:
+        info.context.require(Scope.READ)
+        found = await info.context.services.profiles.graph_changes(page_size(first))
+        return [Change(id=strawberry.ID(id), kind=ChangeKind(kind)) for id, kind in found]
+
     @strawberry.field(description="The person behind a device, and their other devices, last seen first.")
     async def cross_device(self, info: Info, device: IdentifierInput) -> CrossDevice:
         found, devices = await info.context.services.profiles.devices(

@@ -105,7 +105,7 @@ SimulationOutcome = Annotated[Simulated | SimulationRefused, strawberry.union("S
 class SimulationQuery:
     @strawberry.field(
         description="The partition of all evidence by other rules, or with more observations, in memory. For graphs of "
-        f"{MAX_LINKS:,} links at most; `identity-graph rules simulate` takes any. Needs the scope `write`."
+        f"{MAX_LINKS:,} links at most; `identity-graph rules apply --dry-run` takes any. Needs the scope `write`."
     )
     async def simulate(self, info: Info, input: SimulateInput) -> SimulationOutcome:
         info.context.require(Scope.WRITE)

@@ -76,7 +76,10 @@ class LinkState(Enum):
     RETRACTED = "RETRACTED"
 
 
-@strawberry.enum(description="What happened to a profile.")
+@strawberry.enum(
+    description="What happened to a profile, also to one of its links, or to identifiers that became junk or are so no "
+    "more. To the graph as a whole: other rules, another model."
+)
 class ChangeKind(Enum):
     CREATED = "CREATED"
     MERGED = "MERGED"
@@ -86,11 +89,17 @@ class ChangeKind(Enum):
     CANNOT_LINK_REMOVED = "CANNOT_LINK_REMOVED"
     RETRACTED = "RETRACTED"
     RESTORED = "RESTORED"
+    LINK_REFUSED = "LINK_REFUSED"
+    LINK_ACCEPTED = "LINK_ACCEPTED"
+    BLOCKED = "BLOCKED"
+    UNBLOCKED = "UNBLOCKED"
+    RULES_CHANGED = "RULES_CHANGED"
+    MODEL_CHANGED = "MODEL_CHANGED"
 
 
 @strawberry.enum(
     description="The part a profile played: it stayed or ended in a merge, gave or took identifiers, was made, came "
-    "back after a merge was undone, or is a party to a cannot-link or a retraction."
+    "back after a merge was undone, or is a party to a cannot-link, a retraction, a link or what became junk."
 )
 class ParticipantRole(Enum):
     SURVIVOR = "SURVIVOR"
@@ -339,10 +348,20 @@ class StewardCause:
 @strawberry.type(description="A change of the rules brought it about.")
 class RulesCause:
     rules_version: str
+    actor: str
+    reason: str
+
+
+@strawberry.type(description="Another model was activated, or with null none any more.")
+class ModelCause:
+    model_version: strawberry.ID | None
+    actor: str
+    reason: str
 
 
 ChangeCause = Annotated[
-    LinkCause | StewardCause | RulesCause, strawberry.union("ChangeCause", description="Why a profile changed.")
+    LinkCause | StewardCause | RulesCause | ModelCause,
+    strawberry.union("ChangeCause", description="Why a profile changed."),
 ]
 
 
@@ -352,7 +371,7 @@ class Participant:
     role: ParticipantRole
 
 
-@strawberry.type(description="One entry of a lineage: a creation, merge, split or move, with its cause.")
+@strawberry.type(description="One entry of a lineage, with its cause.")
 class Change(Node):
     kind: ChangeKind
     token: strawberry.Private[str | None] = None
@@ -384,7 +403,10 @@ class Change(Node):
         if row.cause == "STEWARD":
             return StewardCause(actor=row.actor or "", reason=row.reason or "")
         if row.cause == "RULES":
-            return RulesCause(rules_version=row.rules_version or "")
+            return RulesCause(rules_version=row.version or "", actor=row.actor or "", reason=row.reason or "")
+        if row.cause == "MODEL":
+            version = None if row.version is None else strawberry.ID(row.version)
+            return ModelCause(model_version=version, actor=row.actor or "", reason=row.reason or "")
         observation = None if row.observation is None else strawberry.ID(row.observation)
         return LinkCause(observation_id=observation, link_id=row.link)
 

@@ -30,6 +30,8 @@ from identity_graph.domain.partition import (
 from identity_graph.domain.rules import Rules
 
 ACTIVE, SHARED, BLOCKED, REFUSED = "ACTIVE", "SHARED", "BLOCKED", "REFUSED"
+#: Changes that tell of another verdict on a link.
+VERDICTS = LINK_REFUSED, LINK_ACCEPTED = "LINK_REFUSED", "LINK_ACCEPTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,8 @@ def survey(
     home: dict[Key, str] = {}
     for key in state:
         known = identifiers.get(key)
-        if key in blocked or (known and known.state == SHARED and key not in unsettled):
+        leaves = known and known.profile and key in stated.gone
+        if (key in blocked and not leaves) or (known and known.state == SHARED and key not in unsettled):
             continue
         home[key] = (known.profile or key) if known else key
         homes.find(home[key])
@@ -347,7 +350,7 @@ def _within(holding: Holding, rules: Rules) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A merge, split or move. ``participants`` are pairs of profile id and role.
+    """A merge, split or move, or another verdict on a link. ``participants`` are pairs of profile id and role.
 
     ``observation`` is None where none said the link.
     """
@@ -498,6 +501,7 @@ def _resolve_again(
     members = {m.key: m for m in component.members if m.key not in gone}
     nodes = [*members, *(k for g in groups for k in g.new)]
     shared = {k for k in nodes if (s := seen.sightings.get(k)) and s.state == SHARED}
+    shared |= {key for key, m in members.items() if m.shared}
     claims = {c.id: c for g in groups for c in g.claims}
     stored = {s.link.id: s for s in component.links if s.link.id not in seen.withdrawn}
     lifted = {cannot_link.id for cannot_link in seen.stated.lifted}
@@ -558,6 +562,11 @@ def _resolve_again(
         index = at[next(iter(assigned.part))]
         limited = tuple(sorted(k for k in assigned.part if rules.rule(split_key(k)[0]).most is not None))
         resolved.settle(assigned, accepted[index], refused_at[index], limited, not guarded.isdisjoint(assigned.part))
+    for link in said:
+        before, verdict = stored[link.id].refusal if link.id in stored else None, verdicts.get(link.id)
+        if link.id in stored and link.conducts and (verdict and verdict.code) != (before and before.code):
+            ends = {parts[at[link.a]], parts[at[link.b]]}
+            resolved.tell(link, LINK_REFUSED if verdict else LINK_ACCEPTED, ends)
     for key, index in at.items():
         if key in seen.sightings:
             plan.home[key] = resolved.ids[parts[index]]
@@ -667,6 +676,12 @@ class _Resolved:
                 Change(self.new_id(), "SPLIT", link, self._observation(link, trigger), moved, roles)
             )
 
+    def tell(self, link: Link, kind: str, parts: Iterable[frozenset[Key]]) -> None:
+        """That there is another verdict on a link between these parts."""
+        roles = tuple((id, "PARTY") for id in sorted({self.ids[part] for part in parts}))
+        observation = self._observation(link.id, self.triggers.get(link.a))
+        self.plan.changes.append(Change(self.new_id(), kind, link.id, observation, (), roles))
+
     def _place(self, key: Key) -> str:
         return self.members[key].profile if key in self.members else key
 
@@ -722,7 +737,8 @@ def outcomes(
     """
     caused: dict[str | None, list[ChangeRef]] = defaultdict(list)
     for change in plan.changes:
-        caused[change.observation].append(ChangeRef(change.id, change.kind))
+        if change.kind not in VERDICTS:
+            caused[change.observation].append(ChangeRef(change.id, change.kind))
     split = {id for change in plan.changes for id, role in change.participants if role == "CREATED"}
     answers: list[Accepted] = []
     for o in batch:

@@ -32,15 +32,23 @@ SUFFIX = ".jsonl"
 shown: ContextVar[set[str] | None] = ContextVar("shown", default=None)
 
 
+class CannotAudit(Exception):
+    """Nothing can be written down; the message says what to do."""
+
+
 class AuditLog:
     """The file of this process. Thread-safe."""
 
     def __init__(self, folder: Path, graph: Graph, clock: Clock) -> None:
-        """Raises ``OSError`` where the folder cannot be written."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Raises :class:`CannotAudit` where the folder cannot be written."""
         self.file = new_id() + SUFFIX
         self._graph, self._clock = graph, clock
-        self._fd = os.open(folder / self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._fd = os.open(folder / self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as e:
+            what = f"what is read and changed cannot be written down in {folder}: {e.strerror}"
+            raise CannotAudit(f"{what}; choose another --data-dir") from None
         self._lines, self._hash, self._anchored = 0, _chained(self.file, b""), 0
         self._guard, self._end = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)

@@ -15,7 +15,7 @@ from identity_graph.domain.evidence import Key, LinkKind
 from identity_graph.domain.matches import Anchored, Match, MatchEvidence, UnusableModel, match
 from identity_graph.domain.rules import Rules
 from identity_graph.services.match_records import UNHURRIED, KnownModel, Matching, known_models, prepared_rows
-from identity_graph.services.observe import ACTIVATING
+from identity_graph.services.observe import ACTIVATING, new_id
 from identity_graph.services.simulation import WholeEvidence
 from identity_graph.store.graph import Graph
 
@@ -109,7 +109,9 @@ def difference(graph: Graph, rules: Rules, wanted: Mapping[str, Match], progress
     return Difference(*whole.moves(then), (whole.proposals, proposed), (matched, len(joining)))
 
 
-def activate(matching: Matching, version: str | None, told: Callable[[str, int], None], patience: float = 0.0) -> None:
+def activate(
+    matching: Matching, version: str | None, told: Callable[[str, int], None], patience: float = 0.0, actor: str = ""
+) -> None:
     """Let a model match from now on, and match all records by it; None takes all matched links back.
 
     May be stopped at any moment: done again it goes on. ``told`` gets what is done and of how many records more.
@@ -118,7 +120,8 @@ def activate(matching: Matching, version: str | None, told: Callable[[str, int],
     """
     graph = matching.graph
     begun = time.monotonic()
-    graph.write(lambda tx: tx.do("model/activate", version=version, at=matching.clock()))
+    said = {"act": new_id(), "actor": actor, "reason": "match activate"}
+    graph.write(lambda tx: tx.do("model/activate", version=version, at=matching.clock(), **said))
     matching.look_again()
     model = matching.active()
     if model is None:

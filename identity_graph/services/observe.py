@@ -55,7 +55,7 @@ from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import DisjointSets
 from identity_graph.domain.rules import Rules
 from identity_graph.services.live import keep_current, moved_by
-from identity_graph.store.errors import Conflict, Refused, StaleRead
+from identity_graph.store.errors import Conflict, Refused, RulesChanged, StaleRead
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
 Answer = Accepted | Rejection
@@ -490,7 +490,10 @@ class _Taking:
     def _write(self, rows: Rows) -> Found:
         by = self.cause
         said = {"cause": by.kind, "act": by.act, "actor": by.actor, "reason": by.reason}
-        ((made, golden, revisions),) = self.tx.run("batch/write", rows=rows, at=self.at, **said)
+        said["rules"] = self.rules.version
+        ((made, golden, revisions, superseded),) = self.tx.run("batch/write", rows=rows, at=self.at, **said)
+        if superseded:
+            raise RulesChanged("the graph follows other rules by now; try again in a second")
         self.element.update(zip((row[0] for row in rows["new_profiles"]), made, strict=True))
         return {"golden": golden, "revisions": dict(revisions)}
 

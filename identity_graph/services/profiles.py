@@ -4,6 +4,7 @@ Every loader here is shared by all requests, so a list of profiles costs as many
 microseconds since 1970; an ``as_of`` among them answers from the closed membership intervals.
 """
 
+import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -96,7 +97,8 @@ class LinkRow:
 class ChangeRow:
     """One entry of a lineage. ``participants`` are pairs of profile id and role; ``moved`` are keys.
 
-    ``cause`` is LINK (with ``link`` and ``observation``), STEWARD (``actor``, ``reason``) or RULES (``rules_version``).
+    ``cause`` is LINK (with ``link`` and ``observation``), STEWARD (``actor``, ``reason``), RULES or
+    MODEL (both with their ``version`` as well).
     """
 
     id: str
@@ -107,7 +109,7 @@ class ChangeRow:
     observation: str | None
     actor: str | None
     reason: str | None
-    rules_version: str | None
+    version: str | None
     moved: list[str]
     participants: list[list[str]]
 
@@ -210,6 +212,11 @@ class Profiles:
 
     async def change(self, id: str, fresh: Freshness = NOW) -> ChangeRow | None:
         return await self._changes.one(fresh, id)
+
+    async def graph_changes(self, first: int) -> list[tuple[str, str]]:
+        """The newest changes of the graph as a whole, as id and kind."""
+        rows = await asyncio.to_thread(self._graph.read, "lineage/graph", limit=first)
+        return [(id, kind) for id, kind in rows]
 
     async def link(self, id: str, fresh: Freshness = NOW) -> LinkRow | None:
         return await self._links.one(fresh, id)

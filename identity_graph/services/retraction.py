@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from identity_graph.domain.assignment import standing
-from identity_graph.domain.decision import BLOCKED, NOTHING_STATED, SHARED, Change, ProfileRef, Stated
+from identity_graph.domain.decision import BLOCKED, NOTHING_STATED, SHARED, VERDICTS, Change, ProfileRef, Stated
 from identity_graph.domain.events import Event
 from identity_graph.domain.evidence import Key, Observation, observation
 from identity_graph.domain.identifiers import Identifier, split_key
@@ -246,8 +246,10 @@ class Retracting:
         """Write the act's own change; all changes of the act, and the first of the parties as it is now."""
         tx, by = self.tx, self.cause
         row = [new_id(), kind, None, None, moved, [[element, "PARTY"] for element in parties]]
-        tx.do("change/create", rows=[row], cause=by.kind, at=at, act=by.act, actor=by.actor, reason=by.reason)
+        said = {"cause": by.kind, "act": by.act, "actor": by.actor, "reason": by.reason, "rules": self.rules.version}
+        tx.do("change/create", rows=[row], at=at, **said)
         rows = tx.one("lineage/changes", ids=tx.one("change/of_act", act=by.act))
+        rows = [row for row in rows if row[1] not in VERDICTS]
         changes = [Change(r[0], r[1], r[4], r[5], tuple(r[9]), tuple(map(tuple, r[10]))) for r in rows]
         ((_, id, _, size, version, *_),) = tx.one("profile/lock", elements=parties[:1])
         return sorted(changes, key=lambda change: change.id), ProfileRef(id, size, version)

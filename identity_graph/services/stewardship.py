@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from identity_graph.domain.assignment import standing
-from identity_graph.domain.decision import NOTHING_STATED, Change, Claim, ProfileRef, Stated, created_change_id
+from identity_graph.domain.decision import (
+    NOTHING_STATED,
+    VERDICTS,
+    Change,
+    Claim,
+    ProfileRef,
+    Stated,
+    created_change_id,
+)
 from identity_graph.domain.evidence import CannotLink, Key, LinkKind, Refusal, link_id
 from identity_graph.domain.rules import Rules
 from identity_graph.services.match_records import Matching
@@ -89,6 +97,19 @@ class _Stored:
 def read_cannot_links(graph: Graph) -> list[CannotLink]:
     """Every cannot-link that holds."""
     return [_cannot_link(*row) for row in graph.stream("verify/cannot_links")]
+
+
+def before_changes(tx: Transaction, changes: Sequence[str]) -> Stated:
+    """Whose members were whose before these changes: of profiles that ended in them, and of those that live."""
+    ended: dict[str, frozenset[Key]] = {}
+    former: dict[str, frozenset[Key]] = {}
+    for id, lost, keys in tx.one("change/before", ids=list(changes)):
+        if keys:
+            (ended if lost else former)[id] = frozenset(keys)
+    rows = tx.one("profile/ended", ids=list(ended)) if ended else []
+    gone = {row[2]: row[1:] for row in rows if row[0] != "ACTIVE"}
+    restored = tuple((known_profile(row), ended[id]) for id, row in gone.items())
+    return Stated(restored=restored, former={id: k for id, k in (former | ended).items() if id not in gone})
 
 
 class Stewards:
@@ -249,6 +270,14 @@ class Act:
         match kind:
             case "RETRACTED" | "RESTORED":
                 raise Declined("ALREADY_UNDONE", "This was taken back before.")
+            case "RULES_CHANGED" | "BLOCKED" | "UNBLOCKED":
+                raise Declined("NOT_UNDOABLE", "This follows from the rules: apply others, or the ones before.")
+            case "MODEL_CHANGED":
+                raise Declined("NOT_UNDOABLE", "Activate another model, or the one before.")
+            case "LINK_REFUSED" | "LINK_ACCEPTED":
+                raise Declined(
+                    "NOT_UNDOABLE", "This follows from the evidence: undo what it came with, or retract some."
+                )
             case "MERGED" | "MOVED":
                 return self._separate(change, frozenset(moved), frozenset(before) - set(moved))
             case _:
@@ -296,7 +325,7 @@ class Act:
         ((retracted, restored),) = self.tx.run("retraction/of_act", act=act)
         if not (retracted or restored):
             return None
-        before = self._before(self.tx.one("change/of_act", act=act))
+        before = before_changes(self.tx, self.tx.one("change/of_act", act=act))
         if retracted:
             again = Retracting(self.tx, self.rules, self.clock, self.cause)
             changes, profile = again.restore(retracted, before, self.prepare)
@@ -305,7 +334,7 @@ class Act:
 
     def _take_back(self, act: str, said: list[list[Any]]) -> Done:
         """Undo what a person said of cannot-links: lift those that were set, set those that were lifted."""
-        before = self._before(self.tx.one("change/of_act", act=act))
+        before = before_changes(self.tx, self.tx.one("change/of_act", act=act))
         were_set = [_cannot_link(id, one, other) for id, made, holds, one, other in said if made and holds]
         lifted = [CannotLink(new_id(), frozenset(one), frozenset(other)) for _, made, _, one, other in said if not made]
         if were_set:
@@ -328,7 +357,7 @@ class Act:
         if not meet:
             raise Declined("NOTHING_TO_UNDO", "What this change brought together is apart by now.")
         apart = [CannotLink(new_id(), one, other)]
-        written = self.keep_apart(apart, undoes=change, before=self._before([change]))
+        written = self.keep_apart(apart, undoes=change, before=before_changes(self.tx, [change]))
         return self._done(written, min(key for key in other if homes.get(key) in meet))
 
     # ------------------------------------------------------------------------------------------ what acts are made of
@@ -382,18 +411,6 @@ class Act:
         self._tell(written, CANNOT_LINK_REMOVED, cannot_links)
         return written
 
-    def _before(self, changes: list[str]) -> Stated:
-        """Whose members were whose before these changes: of profiles that ended in them, and of those that live."""
-        ended: dict[str, frozenset[Key]] = {}
-        former: dict[str, frozenset[Key]] = {}
-        for id, lost, keys in self.tx.one("change/before", ids=changes):
-            if keys:
-                (ended if lost else former)[id] = frozenset(keys)
-        rows = self.tx.one("profile/ended", ids=list(ended)) if ended else []
-        gone = {row[2]: row[1:] for row in rows if row[0] != "ACTIVE"}
-        restored = tuple((known_profile(row), ended[id]) for id, row in gone.items())
-        return Stated(restored=restored, former={id: k for id, k in (former | ended).items() if id not in gone})
-
     def _hold(self, ids: Sequence[str]) -> bool:
         return len(self.tx.one("cannot_link/holding", ids=ids)) == len(ids)
 
@@ -413,7 +430,7 @@ class Act:
         written.plan.changes.append(change)
         roles = [[written.element[id], role] for id, role in change.participants]
         rows = [[change.id, kind, None, None, [], roles]]
-        self.tx.do("change/create", rows=rows, cause=self.cause.kind, **self._said(written))
+        self.tx.do("change/create", rows=rows, cause=self.cause.kind, rules=self.rules.version, **self._said(written))
 
     # ------------------------------------------------------------------------------------------------------- reading
 
@@ -450,11 +467,12 @@ class Act:
 
     def _done(self, written: Written, key: Key) -> Done:
         id = written.home[key]
+        changes = tuple(change for change in written.plan.changes if change.kind not in VERDICTS)
         outcome = written.plan.profiles.get(id)
         if outcome is None:
             (profile,) = self._profiles([id])
-            return Done(ProfileRef(id, profile.size, profile.version), tuple(written.plan.changes))
-        return Done(ProfileRef(id, outcome.size, outcome.version), tuple(written.plan.changes))
+            return Done(ProfileRef(id, profile.size, profile.version), changes)
+        return Done(ProfileRef(id, outcome.size, outcome.version), changes)
 
 
 #: Roles of profiles that are there after the change.

@@ -19,7 +19,7 @@ from identity_graph.domain.decision import BLOCKED, REFUSED, SHARED
 from identity_graph.domain.evidence import Key, Link, LinkKind, Refusal
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.matches import PROPOSED, RETRACTED, TAKING_PART
-from identity_graph.domain.partition import is_crowded
+from identity_graph.domain.partition import DisjointSets, is_crowded
 from identity_graph.domain.rules import Rules
 from identity_graph.services.compact import Compact, Ints, Parts, grouped
 from identity_graph.services.ingest import ahead
@@ -67,6 +67,11 @@ def verify(
     checked = _Verification(graph, rules, show_keys)
     checked.run(told)
     return Verdict(before, checked.findings, _counts(graph) != before)
+
+
+def broken(graph: Graph, rules: Rules) -> list[list[Key]]:
+    """Where what is stored is not what these rules make of the evidence: identifiers, those of one matter together."""
+    return _Suspects(graph, rules).people()
 
 
 def _counts(graph: Graph) -> dict[str, int]:
@@ -344,6 +349,51 @@ class _Verification:
         self._found("member that left without a change that tells it", lost)
         self._found("move that no change tells", (key for key, _, _ in moved - told))
         self._found("change that tells a move that never was", (key for key, _, _ in told - moved))
+
+
+class _Suspects(_Verification):
+    """All places where something about the partition is found, and nothing else."""
+
+    def __init__(self, graph: Graph, rules: Rules) -> None:
+        super().__init__(graph, rules, show_keys=True)
+        self.names: set[str] = set()
+
+    def _found(self, what: str, where: Iterable[str]) -> None:
+        self.names.update(where)
+
+    def people(self) -> list[list[Key]]:
+        self._read_identifiers()
+        self._read_links()
+        self.evidence = self._evidence()
+        self._check_states()
+        self._check_partners()
+        parts = self.evidence.partition()
+        self._check_links(parts)
+        self._check_partition(parts)
+        self._check_profiles(parts)
+        ids = list(self.profiles)
+        matters = DisjointSets()
+        suspects: set[Key] = set()
+
+        def suspect(number: int) -> Key:
+            key = self.keys[number]
+            suspects.add(key)
+            home = int(self.home[number])
+            return matters.join(f"profile {ids[home]}", key) if home >= 0 else matters.find(key)
+
+        first = dict(zip(*np.unique(self.home, return_index=True), strict=True))
+        for name in sorted(self.names):
+            if name in self.number:
+                suspect(self.number[name])
+            elif name.startswith("profile ") and (home := self.profiles.get(name.removeprefix("profile "))) is not None:
+                suspect(int(first[home]))
+        for number, id in enumerate(self.links):
+            if f"link {id}" in self.names:
+                matters.join(suspect(int(self.a[number])), suspect(int(self.b[number])))
+        people: dict[str, list[Key]] = defaultdict(list)
+        for key in sorted(suspects):
+            people[matters.find(key)].append(key)
+        return list(people.values())
 
 
 def _repeated(values: Ints) -> Ints:

@@ -4,6 +4,7 @@ StoreError
 ├── Unavailable        the database cannot be reached                      retryable
 ├── TimedOut           it took longer than its time-out                    retryable
 ├── Conflict           others kept changing the same profiles              retryable
+├── RulesChanged       other rules took the place of those that decided: decide again by the new ones
 ├── OutcomeUnknown     the connection broke during a commit: send the same observations again, their ids make it safe
 ├── SchemaMismatch     migrations changed, missing, or from a newer program
 └── Refused            the database refused the statement: a defect of ours or a value that it cannot hold
@@ -31,6 +32,10 @@ class TimedOut(StoreError):
 
 class Conflict(StoreError):
     retryable = True
+
+
+class RulesChanged(StoreError):
+    pass
 
 
 class OutcomeUnknown(StoreError):

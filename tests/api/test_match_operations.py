@@ -11,6 +11,7 @@ from trained import Traits, activated, doubtful, model
 from identity_graph.app import composed
 from identity_graph.domain.rules import Rules
 from identity_graph.matcher.compiled import Compiled
+from identity_graph.services.observe import new_id
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,9 @@ def matched(service: Service, folder: Path, trained: Compiled) -> Generator[Serv
     activated(service.graph, trained)
     with running(lambda: composed(service.graph, Rules(), folder)) as found:
         yield found
-    service.graph.write(lambda tx: tx.do("model/activate", version=None, at=2))
+    service.graph.write(
+        lambda tx: tx.do("model/activate", version=None, at=2, act=new_id(), actor="ann", reason="because")
+    )
 
 
 @pytest.fixture(scope="module")

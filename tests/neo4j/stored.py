@@ -314,7 +314,9 @@ def _timelines(stored: Stored) -> list[str]:
         (key, source, target, c["at"]) for c in stored.changes.values() for source, target, key in moves_of(c, stored)
     )
     moved: Counter[tuple[str, str, str, int]] = Counter()
-    left = {(key, c["at"]) for c in stored.changes.values() if c["kind"] == "RETRACTED" for key in c["moved"]}
+    left = {
+        (key, c["at"]) for c in stored.changes.values() if c["kind"] in ("RETRACTED", "BLOCKED") for key in c["moved"]
+    }
     for key in spans.keys() | now.keys():
         line = sorted(spans.get(key, []))
         if row := now.get(key):
@@ -337,7 +339,7 @@ def moves_of(change: Row, stored: Stored) -> list[tuple[str, str, str]]:
     roles = defaultdict(list)
     for id, role in change["roles"]:
         roles[role].append(id)
-    if roles["PARTY"]:
+    if roles["PARTY"] or change["kind"] in ("RULES_CHANGED", "UNBLOCKED"):
         return []
     (target,) = roles["SURVIVOR"] + roles["TARGET"] + roles["CREATED"] + roles["RESTORED"]
     sources = roles["MERGED"] + roles["SOURCE"]
@@ -362,12 +364,17 @@ def _lineage(stored: Stored) -> list[str]:
         "CANNOT_LINK_REMOVED": [{"PARTY"}],
         "RETRACTED": [{"PARTY"}],
         "RESTORED": [{"PARTY"}],
+        "LINK_REFUSED": [{"PARTY"}],
+        "LINK_ACCEPTED": [{"PARTY"}],
+        "RULES_CHANGED": [set[str]()],
+        "BLOCKED": [{"PARTY"}],
+        "UNBLOCKED": [{"CREATED"}, {"RESTORED"}],
     }
     known = stored.links.keys() | stored.unsaid
     for id, c in stored.changes.items():
         if {role for _, role in c["roles"]} not in kinds[c["kind"]]:
             found.append(f"{c['kind']} {id} has the roles {c['roles']}")
-        if c["cause"] == "STEWARD":
+        if c["cause"] in ("STEWARD", "RULES"):
             if not (c.get("act") and c.get("actor") and c.get("reason")):
                 found.append(f"{c['kind']} {id} does not say who did it and why")
             continue

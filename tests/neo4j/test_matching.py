@@ -25,7 +25,7 @@ from identity_graph.matcher.compiled import Compiled
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import match_records, models
 from identity_graph.services.match_records import Compared, Matching
-from identity_graph.services.observe import ACTIVATING
+from identity_graph.services.observe import ACTIVATING, new_id
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.stewardship import Declined
 from identity_graph.services.submit import now, write_batch
@@ -225,7 +225,7 @@ def test_activation_matches_what_was_there_and_previous_takes_it_back(
     before = read(driver).active
     matching = Matching(graph, RULES, folder, now)
     activated(graph, trained)
-    graph.write(lambda tx: tx.do("model/activate", version=None, at=2))
+    graph.write(lambda tx: tx.do("model/activate", version=None, at=2, act=new_id(), actor="ann", reason="because"))
     wanted = models.matches_of(graph, folder, trained.version, lambda _: None)
     foreseen = models.difference(graph, RULES, wanted, lambda _: None)
     models.activate(matching, trained.version, lambda *_: None)
@@ -381,7 +381,9 @@ def test_a_model_that_is_not_here_stops_the_start_but_no_write(
     matching.graph.write(
         lambda tx: tx.do("model/keep", version="elsewhere", trained_at=1, auto=9.0, review=5.0, text="")
     )
-    matching.graph.write(lambda tx: tx.do("model/activate", version="elsewhere", at=3))
+    matching.graph.write(
+        lambda tx: tx.do("model/activate", version="elsewhere", at=3, act=new_id(), actor="ann", reason="because")
+    )
     answers, _ = write_batch(matching.graph, [row("crm", "1", {"first_name": "Ada"})], RULES, matching=matching)
     assert isinstance(answers[0], Accepted)
     assert "elsewhere is not in" in caplog.text

@@ -1,9 +1,9 @@
 // name: batch/write
 // summary: All that was decided of a batch, in one round trip, which costs as much as ten rows do; the elements of new profiles, and what golden records and segments need. A list that is left out is empty. Profiles and identifiers are numbered in the order in which they come.
-// params: rows: Map, at: Integer, cause: String, act: String, actor: String, reason: String
-// returns: made: List<String>, golden: List<List<Any>>, revisions: List<List<String>>
+// params: rows: Map, at: Integer, cause: String, act: String, actor: String, reason: String, rules: String
+// returns: made: List<String>, golden: List<List<Any>>, revisions: List<List<String>>, superseded: Boolean
 // access: write
-// index: link_id, record_key, revision_key, tally_key
+// index: link_id, record_key, revision_key, rules_version, tally_key
 CALL () {
   // New profiles: id, size, refused links, limited keys, observation, link, guarded (null: none, no).
   UNWIND $rows.new_profiles AS row
@@ -140,7 +140,7 @@ CALL (profiles, absorbed) {
   UNWIND $rows.changes AS row
   CREATE (c:Change {
     id: row[0], kind: row[1], cause: $cause, link: row[2], observation: row[3], at: $at,
-    act: $act, actor: $actor, reason: $reason,
+    act: $act, actor: $actor, reason: $reason, rules_version: $rules,
     moved: coalesce(row[4], head([one IN absorbed WHERE one[0] = row[5][-1][0] | one[1]]), [])
   })
   WITH c, profiles, row
@@ -227,4 +227,9 @@ CALL () {
   MATCH (r:Revision {key: key})
   RETURN collect([key, r.revision]) AS revisions
 }
-RETURN [p IN born | elementId(p)] AS made, golden, revisions
+CALL () {
+  // Whether other rules took the place of those that decided.
+  OPTIONAL MATCH (r:Rules {version: $rules})
+  RETURN NOT coalesce(r.active, true) AS superseded
+}
+RETURN [p IN born | elementId(p)] AS made, golden, revisions, superseded

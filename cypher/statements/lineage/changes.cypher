@@ -10,5 +10,5 @@ OPTIONAL MATCH (c)-[of:OF]->(p:Profile)
 WITH c, p, of ORDER BY of.role, p.id
 WITH c, collect([p.id, of.role]) AS participants
 RETURN collect([
-  c.id, c.kind, c.at, c.cause, c.link, c.observation, c.actor, c.reason, c.rules_version, c.moved, participants
+  c.id, c.kind, c.at, c.cause, c.link, c.observation, c.actor, c.reason, coalesce(c.model, c.rules_version), c.moved, participants
 ]) AS found
