@@ -36,7 +36,7 @@ def verify(
     Example: identity-graph audit verify
     """
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
-    with opened_graph(settings, progress=not as_json) as graph:
+    with opened_graph(settings, "audit verify", progress=not as_json) as graph:
         verdict = verify_audit(settings.audit, graph)
     if as_json:
         found = {"files": verdict.files, "lines": verdict.lines, "findings": verdict.findings}

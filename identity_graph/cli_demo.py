@@ -71,7 +71,7 @@ def _run(settings: Settings, files: list[File], out: Console, leave: bool) -> No
     sources = settings.data_dir / "sources"
     # The shipped story is told by the built-in rules.
     wanted = Rules() if not files else load_rules(settings.rules) if settings.rules else None
-    with opened_graph(settings) as graph:
+    with opened_graph(settings, "demo") as graph:
         rules = active_rules(graph, wanted, now())
         with serving(graph, rules, settings.port, settings.models) as ready:
             placed = (

@@ -37,7 +37,7 @@ def expire(
     """
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    with opened_graph(settings, progress=not as_json) as graph:
+    with opened_graph(settings, "events expire", progress=not as_json) as graph:
         retention = active_rules(graph, None, now()).retention
         with console.status("Looking") as status:
             found = forget(graph, retention, now(), lambda type, many: status.update(f"{type}: {many:,} forgotten"))

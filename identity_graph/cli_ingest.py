@@ -109,7 +109,7 @@ def verify(
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     _collect_rarely()
     begun = time.monotonic()
-    with opened_graph(settings, progress=not as_json) as graph:
+    with opened_graph(settings, "verify", progress=not as_json) as graph:
         rules = active_rules(graph, None, now())
         with console.status("Verifying") as status:
             found = check(graph, rules, show_keys=show_keys, told=status.update)
@@ -212,7 +212,7 @@ class _Run:
 
     @contextmanager
     def _opened(self) -> Generator[tuple[Graph, Rules]]:
-        with opened_graph(self.settings) as graph:
+        with opened_graph(self.settings, "ingest") as graph:
             yield graph, active_rules(graph, self.wanted, now())
 
     def _prepared(self, rules: Rules) -> list[tuple[Source, Report]]:

@@ -59,7 +59,7 @@ def train(
     if files or model or fields or settings:
         raise typer.BadParameter("a model of the graph takes no FILES, --model, --fields or --settings",
                                  param_hint="--from-graph")  # fmt: skip
-    with _opened(data_dir) as (chosen, matching), progress() as told:
+    with _opened(data_dir, "match train") as (chosen, matching), progress() as told:
         found = models.train(matching.graph, chosen.models, told)
     if as_json:
         typer.echo(json.dumps(asdict(found)))
@@ -88,7 +88,7 @@ def activate(
         raise typer.BadParameter("name a model, or say --previous", param_hint="MODEL")
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
     alone = not settings.neo4j_uri and not neo4j_runtime.status(settings.data_dir).in_use
-    with _opened(data_dir) as (chosen, matching):
+    with _opened(data_dir, "match activate") as (chosen, matching):
         version = models.named(matching.graph, model, previous)
         with progress() as told:
             wanted = models.matches_of(matching.graph, chosen.models, version, told) if version else {}
@@ -132,7 +132,7 @@ def _show(version: str | None, found: models.Difference) -> None:
 
 
 @contextmanager
-def _opened(data_dir: Path | None) -> Generator[tuple[Settings, Matching]]:
+def _opened(data_dir: Path | None, command: str) -> Generator[tuple[Settings, Matching]]:
     chosen = Settings(data_dir=data_dir) if data_dir else Settings()
-    with opened_graph(chosen) as graph:
+    with opened_graph(chosen, command) as graph:
         yield chosen, Matching(graph, active_rules(graph, None, now()), chosen.models, now)

@@ -84,7 +84,7 @@ def apply_file(
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
     alone = not settings.neo4j_uri and not neo4j_runtime.status(settings.data_dir).in_use
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    with opened_graph(settings, progress=not as_json) as graph:
+    with opened_graph(settings, "rules apply", progress=not as_json) as graph:
         wanted = apply_rules.former_rules(graph) if file is None else _loaded(file)
         apply_rules.expect_applicable(graph, wanted)
         with console.status("Working out what would become of the profiles"):

@@ -49,7 +49,7 @@ def all_segments(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     Example: identity-graph segment list
     """
-    with _opened(data_dir) as (_, segments):
+    with _opened(data_dir, "segment list") as (_, segments):
         found = segments.all(NOW)
     if as_json:
         typer.echo(json.dumps({"segments": [_plain(one) for one in found]}))
@@ -78,7 +78,7 @@ def define(
     Example: identity-graph segment define big_spenders rule.json
     """
     raw = _rule(rule)
-    with _opened(data_dir) as (_, segments):
+    with _opened(data_dir, "segment define") as (_, segments):
         found = segments.define(name, description, raw, getpass.getuser(), expected_version=replace, dry_run=dry_run)
     _tell(as_json, _plain(found), f"segment {name}, version {found.version}: {found.size:,} members")
 
@@ -95,7 +95,7 @@ def preview(
     Example: identity-graph segment preview rule.json
     """
     raw = _rule(rule)
-    with _opened(data_dir) as (_, segments):
+    with _opened(data_dir, "segment preview") as (_, segments):
         size, ids = segments.preview(raw, sample, NOW)
     _tell(as_json, {"size": size, "sample": ids}, "\n".join([f"{size:,} profiles", *ids]))
 
@@ -111,7 +111,7 @@ def explain(
 
     Example: identity-graph segment explain big_spenders 0199f3c2-…
     """
-    with _opened(data_dir) as (_, segments):
+    with _opened(data_dir, "segment explain") as (_, segments):
         found = segments.explain(name, profile, NOW)
     if found is None:
         raise InvalidRule("UNKNOWN_PROFILE", f"there is no profile {profile}")
@@ -139,7 +139,7 @@ def members(
 
     Example: identity-graph segment members big_spenders
     """
-    with _opened(data_dir) as (_, segments):
+    with _opened(data_dir, "segment members") as (_, segments):
         found, _, total = segments.members(name, limit, "", NOW)
     told = [{"profile_id": id, "entered_at": as_date(entered)} for id, entered in found]
     lines = [f"{one['profile_id']}  {one['entered_at']}" for one in told]
@@ -152,7 +152,7 @@ def delete(name: Name, dry_run: DryRun = False, data_dir: DataDir = None, as_jso
 
     Example: identity-graph segment delete big_spenders
     """
-    with _opened(data_dir) as (_, segments):
+    with _opened(data_dir, "segment delete") as (_, segments):
         segments.delete(name, dry_run=dry_run)
     _tell(as_json, {"deleted": name, "dry_run": dry_run}, f"segment {name} {'could be' if dry_run else 'is'} deleted")
 
@@ -163,7 +163,7 @@ def refresh(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     Example: identity-graph segment refresh
     """
-    with _opened(data_dir) as (_, segments):
+    with _opened(data_dir, "segment refresh") as (_, segments):
         many = segments.catch_up()
     _tell(as_json, {"evaluated": many}, f"{many:,} profiles were due and were evaluated")
 
@@ -197,7 +197,7 @@ def _export(out: Path, segment: str | None, data_dir: Path | None, as_json: bool
         raise typer.BadParameter(f"end the name in one of .{', .'.join(service.FORMATS)}", param_hint="--out")
     if not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.absolute().parent}", param_hint="--out")
-    with _opened(data_dir) as (graph, _), Progress(console=_err, transient=True) as progress:
+    with _opened(data_dir, "export") as (graph, _), Progress(console=_err, transient=True) as progress:
         task = progress.add_task("profiles", total=None)
         many, described = service.export(graph, out, kind, segment, lambda done: progress.update(task, completed=done))
     told = {"rows": many, "file": str(out), "schema": str(described)}
@@ -225,7 +225,7 @@ def _tell(as_json: bool, plain: dict[str, Any], words: str) -> None:
 
 
 @contextmanager
-def _opened(data_dir: Path | None) -> Generator[tuple[Graph, Segments]]:
+def _opened(data_dir: Path | None, command: str) -> Generator[tuple[Graph, Segments]]:
     chosen = Settings(data_dir=data_dir) if data_dir else Settings()
-    with opened_graph(chosen) as graph:
+    with opened_graph(chosen, command) as graph:
         yield graph, Segments(graph, active_rules(graph, None, now()), now)

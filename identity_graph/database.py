@@ -5,8 +5,6 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from getpass import getuser
 
-import click
-
 from identity_graph import neo4j_runtime
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services.audit import AuditLog
@@ -31,16 +29,15 @@ def database(settings: Settings, *, progress: bool = True) -> Generator[Connecti
 
 
 @contextmanager
-def opened_graph(settings: Settings, *, progress: bool = True) -> Generator[Graph]:
-    """The graph for a command, its schema up to date. Who runs which command is written down.
+def opened_graph(settings: Settings, command: str, *, progress: bool = True) -> Generator[Graph]:
+    """The graph for a command, its schema up to date. Who runs it is written down.
 
     Raises as :func:`database` does, a :class:`StoreError` and :class:`CannotAudit`.
     """
     with database(settings, progress=progress) as connection, closing(Graph.connect(connection)) as graph:
         graph.migrate(now())
         with closing(AuditLog(settings.audit, graph, now)) as log:
-            context = click.get_current_context(silent=True)
-            log.tell(operator(), "command", [context.command_path] if context else [], ())
+            log.tell(operator(), "command", [command], ())
             yield graph
 
 

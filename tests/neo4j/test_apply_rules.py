@@ -1,20 +1,31 @@
 """Other rules for a graph that is in use: afterwards it is as if they had been there from the start."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import neo4j
+import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from properties.worlds import JUNK, RULES, SAID, Said, observed
+from sending import said as a_row
 from stored import Stored, empty, problems, read
+from typer.testing import CliRunner
 
-from identity_graph.domain.rules import Blocked, Rules
-from identity_graph.services.active_rules import active_rules
-from identity_graph.services.apply_rules import apply_rules, former_rules
+from identity_graph import cli_rules
+from identity_graph.domain.rules import Blocked, Normaliser, Rules, Survivorship, TraitRule
+from identity_graph.neo4j_runtime import Connection
+from identity_graph.services import apply_rules
+from identity_graph.services.active_rules import Followed, OtherRules, active_rules, followed, superseded
+from identity_graph.services.apply_rules import former_rules
+from identity_graph.services.audit import audit_entries
 from identity_graph.services.stewardship import Declined, Stewards
 from identity_graph.services.submit import now, write_batch
+from identity_graph.store.errors import RulesChanged
 from identity_graph.store.graph import Graph
 
 ANY = st.integers(0, 99)
@@ -27,7 +38,7 @@ OTHERS = st.builds(
 
 
 def apply(graph: Graph, rules: Rules) -> int:
-    return apply_rules(graph, rules, now, "ann", "because", lambda what, many: None).resolved
+    return apply_rules.apply_rules(graph, rules, now, "ann", "because", lambda what, many: None).resolved
 
 
 def start(graph: Graph, driver: neo4j.Driver, rules: Rules, said: list[Said]) -> Stored:
@@ -83,3 +94,172 @@ def test_afterwards_the_graph_is_what_the_new_rules_make_of_the_evidence_and_it_
     write_batch(migrated, added, rules)
     then = read(driver)
     assert problems(then, [*observed(said, rules), *added], rules, rules.blocked.values) == []
+
+
+# --- What is stopped, what goes on meanwhile
+
+UNIQUE = replace(Rules(), namespaces={**Rules().namespaces, "email": replace(Rules().rule("email"), unique=True)})
+
+
+def families(many: int) -> list[Said]:
+    """Each a card with two e-mail addresses, which other rules take apart."""
+    return [
+        ([("loyalty_id", f"card{n}"), ("email", f"{one}{n}@a.example")], n, "web")
+        for n in range(many)
+        for one in ("a", "b")
+    ]
+
+
+def test_what_was_stopped_goes_on(graph: Graph, driver: neo4j.Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply_rules, "TOGETHER", 10)
+    start(graph, driver, Rules(), families(40))
+
+    def stop(what: str, _: int) -> None:
+        if what == "resolving":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply_rules.apply_rules(graph, UNIQUE, now, "ann", "because", stop)
+    begun = len(read(driver).active) - 40
+    assert 0 < begun < 40
+    now_followed = followed(graph)
+    assert now_followed == replace(now_followed or Followed(UNIQUE), rules=UNIQUE, settled=False)
+    apply(graph, UNIQUE)
+    stored = read(driver)
+    assert (len(stored.active), problems(stored, observed(families(40), UNIQUE), UNIQUE, {JUNK})) == (80, [])
+    now_followed = followed(graph)
+    assert now_followed == replace(now_followed or Followed(UNIQUE), settled=True)
+    told_by = [c for c in stored.changes.values() if c["kind"] == "SPLIT"]
+    assert {(c["cause"], c["actor"], c["reason"], c["rules_version"]) for c in told_by} == {
+        ("RULES", "ann", "because", UNIQUE.version)
+    }
+    assert len(told_by) == 40
+    assert [c["kind"] for c in stored.changes.values() if c["kind"] == "RULES_CHANGED"] == ["RULES_CHANGED"]
+
+
+def test_who_still_has_the_former_rules_is_told_so_and_writes_nothing(graph: Graph, driver: neo4j.Driver) -> None:
+    before = start(graph, driver, Rules(), families(2))
+    apply(graph, UNIQUE)
+    after = read(driver)
+    with pytest.raises(RulesChanged):
+        write_batch(graph, observed([([("email", "new@a.example")], 1, "web")], Rules(), "late"), Rules())
+    with pytest.raises(RulesChanged):
+        Stewards(graph, Rules(), now).merge(sorted(after.active)[:2], None, "ann", "because")
+    assert read(driver) == after
+    assert len(after.active) == 2 * len(before.active)
+
+
+def test_others_write_meanwhile(graph: Graph, driver: neo4j.Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is told of other rules goes on by them; at the end it is as if they had been there from the start."""
+    monkeypatch.setattr(apply_rules, "TOGETHER", 10)
+    start(graph, driver, Rules(), families(60))
+    more: list[Said] = [([("loyalty_id", f"card{n}"), ("email", f"c{n}@a.example")], n, "app") for n in range(60)]
+    told_so: list[int] = []
+
+    def write() -> None:
+        rules = Rules()
+        for n, one in enumerate(more):
+            while True:
+                try:
+                    write_batch(graph, observed([one], rules, f"more{n}/"), rules)
+                    break
+                except RulesChanged:
+                    told_so.append(n)
+                    rules = superseded(graph, rules) or rules
+
+    with ThreadPoolExecutor(1) as other:
+        writing = other.submit(write)
+        while not _observed_by_app(driver):
+            pass
+        apply(graph, UNIQUE)
+        writing.result()
+    stored = read(driver)
+    taken = observed(families(60), UNIQUE)
+    taken += [o for n, one in enumerate(more) for o in observed([one], UNIQUE, f"more{n}/")]
+    assert told_so
+    assert problems(stored, taken, UNIQUE, {JUNK}, by_definition=False) == []
+
+
+def _observed_by_app(driver: neo4j.Driver) -> int:
+    with driver.session() as session:
+        return session.run("MATCH (o:Observation {source: 'app'}) RETURN count(o)").single(strict=True)[0]
+
+
+def test_golden_records_follow_other_rules_of_survivorship(graph: Graph, driver: neo4j.Driver) -> None:
+    empty(driver)
+    rules = Rules()
+    others = replace(rules, traits={"name": TraitRule((Survivorship.LONGEST,))})
+    active_rules(graph, rules, now())
+    rows = [
+        a_row(
+            "1", "email:a@a.example", recordId="1", traits={"name": "Ada Lovelace"}, observedAt="2026-01-01T00:00:00Z"
+        ),
+        a_row("2", "email:a@a.example", recordId="2", traits={"name": "Ada"}, observedAt="2026-01-02T00:00:00Z"),
+    ]
+    write_batch(graph, rows, rules)
+
+    def name() -> object:
+        (profile,) = (read(driver).profiles[id] for id in read(driver).active)
+        return profile["trait:name"]
+
+    assert name() == "Ada"
+    assert apply_rules.apply_rules(graph, others, now, "ann", "because", lambda what, many: None).shown == 1
+    assert name() == "Ada Lovelace"
+    apply(graph, former_rules(graph))
+    assert name() == "Ada"
+
+
+def test_identifiers_that_would_be_normalised_otherwise_are_in_the_way(graph: Graph, driver: neo4j.Driver) -> None:
+    start(graph, driver, Rules(), families(1))
+    lower = replace(Rules().rule("loyalty_id"), normaliser=Normaliser.LOWER)
+    others = replace(Rules(), namespaces={**Rules().namespaces, "loyalty_id": lower})
+    with pytest.raises(OtherRules, match="the normaliser of loyalty_id cannot be changed"):
+        apply(graph, others)
+    unused = replace(Rules().rule("social_id"), normaliser=Normaliser.LOWER)
+    apply(graph, replace(Rules(), namespaces={**Rules().namespaces, "social_id": unused}))
+    empty(driver)
+    with pytest.raises(OtherRules, match="never followed other rules"):
+        former_rules(graph)
+
+
+def test_the_command_line(
+    graph: Graph,
+    driver: neo4j.Driver,
+    neo4j_connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    before = start(graph, driver, Rules(), families(1))
+    (id,) = before.active
+    monkeypatch.setenv("NEO4J_URI", neo4j_connection.uri)
+    monkeypatch.setenv("NEO4J_USER", neo4j_connection.user)
+    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_connection.password)
+    monkeypatch.setenv("IDENTITY_GRAPH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr("identity_graph.store.graph.WRITE_TIMEOUT", -1.0)
+    file = tmp_path / "rules.toml"
+
+    def run(*options: str, text: str = "[namespaces.email]\nlimit = 1\n", answer: str = "") -> tuple[int, str]:
+        file.write_text(text)
+        done = CliRunner().invoke(cli_rules.rules_app, ["apply", *options], input=answer)
+        return done.exit_code, done.output
+
+    status, out = run(str(file), "--dry-run", "--json")
+    found = json.loads(out)
+    assert (status, found["applied"], found["splits"], found["profiles"]) == (0, False, 1, [1, 2])
+    (affected,) = found["affected"]
+    assert (affected["id"], affected["size"], affected["parts"]) == (id, 3, 2)
+    assert read(driver) == before
+    status, out = run(str(file), answer="n\n")
+    assert (status, "1 parts would come off" in out, id in out, "Nothing was changed" in out) == (0, True, True, True)
+    assert read(driver) == before
+    assert run(str(file), text="[namespaces.email]\nlimit = 'x'\n")[0] == 1
+    assert run()[0] == run(str(file), "--previous")[0] == 2
+    status, out = run(str(file), "--yes", "--reason", "one address a person")
+    assert (status, "The graph follows the rules" in out) == (0, True)
+    assert len(read(driver).active) == 2
+    status, out = run("--previous", "--yes", "--json")
+    assert (status, json.loads(out)["applied"]) == (0, True)
+    back = read(driver)
+    assert told(back) == told(before)
+    lines = list(audit_entries(tmp_path / "data" / "audit"))
+    assert {(line["does"], *line["what"]) for line in lines} == {("command", "rules apply")}

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import neo4j
@@ -17,6 +18,9 @@ from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import NamespaceRule, Policy, Rules
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services.observe import Answer
+from identity_graph.services.stewardship import Declined, Observations, Stewards
+from identity_graph.services.submit import now, write_batch
+from identity_graph.store.errors import Conflict
 from identity_graph.store.graph import Graph
 
 WRITERS = 8
@@ -112,6 +116,47 @@ def contradictions(answers: Sequence[Answer], *, lost: bool = False) -> list[str
         ):
             found.append(f"the answers to {id} are {given}")
     return found
+
+
+def test_people_take_back_what_others_are_just_writing(graph: Graph, driver: neo4j.Driver, random_seed: int) -> None:
+    """Merges are undone, observations retracted and identifiers kept apart while three writers go on."""
+    rules = rules_of(Policy.LATEST_OWNER)
+    sent = crowd(24, 240, rules, random_seed)
+    work = shares(sent, random_seed)[:]
+    stewards = Stewards(graph, rules, now)
+
+    def write(batches: list[Batch]) -> None:
+        for batch in batches:
+            write_batch(graph, batch, rules)
+
+    def meddle(seed: int) -> int:
+        chance, done = random.Random(seed), 0
+        while not all(writer.done() for writer in writing):
+            with driver.session() as session:
+                merges = session.run("MATCH (c:Change) WHERE c.kind IN ['MERGED', 'MOVED'] RETURN c.id").value()
+                taken = session.run("MATCH (o:Observation) WHERE o.retracted IS NULL RETURN o.id").value()
+            with suppress(Declined, Conflict):
+                match chance.randrange(3):
+                    case 0 if merges:
+                        stewards.undo(chance.choice(merges), None, "ann", "because")
+                    case 1 if taken:
+                        stewards.retract(Observations(ids=(chance.choice(taken),)), 1, "ann", "because")
+                    case _:
+                        one, other = (f"{chance.choice(list(NAMESPACES))}:{chance.randrange(1, 7)}" for _ in "ab")
+                        stewards.set_cannot_link(one, other, None, "ann", "because")
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(5) as pool:
+        writing = [pool.submit(write, [b for share in work[n::3] for b in share]) for n in range(3)]
+        meddling = [pool.submit(meddle, random_seed + n) for n in range(2)]
+        for writer in writing:
+            writer.result()
+        assert sum(steward.result() for steward in meddling) > 5
+    stored = read(driver)
+    stands = [o for o in sent if o.id not in stored.retracted]
+    found = problems(stored, stands, rules, {JUNK}, by_definition=False)
+    assert not found, "\n".join(found)
 
 
 def test_without_the_lock_the_same_load_leaves_a_wrong_graph(

@@ -1,20 +1,13 @@
 """What a simulation foretells is what the definition of the partition says, and it leaves no trace."""
 
-import json
-from pathlib import Path
-
 import neo4j
-import pytest
 from hypothesis import Phase, given, settings
 from properties.worlds import RULES, SAID, Said, observed
 from stored import empty, read
-from typer.testing import CliRunner
 
-from identity_graph import cli_rules
 from identity_graph.domain.evidence import gather
 from identity_graph.domain.partition import partition
 from identity_graph.domain.rules import Rules
-from identity_graph.neo4j_runtime import Connection
 from identity_graph.services.simulation import MOST_AFFECTED, simulate
 from identity_graph.services.submit import write_batch
 from identity_graph.store.graph import Graph
@@ -48,36 +41,3 @@ def test_other_rules_and_more_observations_give_what_the_partition_says(
             changes[id] = (len(keys), len(parts), joined)
     assert len(changes) <= MOST_AFFECTED
     assert {one.id: (one.size, one.parts, one.others) for one in found.affected} == changes
-
-
-def test_the_command_line(
-    graph: Graph,
-    driver: neo4j.Driver,
-    neo4j_connection: Connection,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    rules = Rules()
-    said: list[Said] = [
-        ([("loyalty_id", "1"), ("email", "a@a.example")], 1, "web"),
-        ([("loyalty_id", "1"), ("email", "b@a.example")], 2, "web"),
-    ]
-    write_batch(graph, observed(said, rules), rules)
-    monkeypatch.setenv("NEO4J_URI", neo4j_connection.uri)
-    monkeypatch.setenv("NEO4J_USER", neo4j_connection.user)
-    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_connection.password)
-    file = tmp_path / "rules.toml"
-
-    def run(text: str, *options: str) -> tuple[int, str]:
-        file.write_text(text)
-        done = CliRunner().invoke(cli_rules.rules_app, ["simulate", str(file), *options])
-        return done.exit_code, done.output
-
-    status, out = run("[namespaces.email]\nlimit = 1\n", "--json")
-    found = json.loads(out)
-    assert (status, found["splits"], found["profiles"]) == (0, 1, [1, 2])
-    (affected,) = found["affected"]
-    assert (affected["id"], affected["size"], affected["parts"]) == (next(iter(read(driver).active)), 3, 2)
-    status, out = run("[namespaces.email]\nlimit = 1\n")
-    assert (status, "1 parts would come off" in out, affected["id"] in out) == (0, True, True)
-    assert run("[namespaces.email]\nlimit = 'x'\n")[0] == 1

@@ -38,7 +38,6 @@ SCANS = {
     "rules/activate": "there is one node a version of the rules",
     "rules/active": "there is one node a version of the rules",
     "rules/namespaces": "looks at all identifiers, once other rules are applied",
-    "rules/shown": "reads all profiles, where other golden records are to be shown",
     "lineage/graph": "there are as many as there were other rules and models",
     **{
         f"verify/{noun}": "reads all there is"

@@ -3,7 +3,7 @@
 // params: version: String, at: Integer, act: String, actor: String, reason: String
 // returns: none
 // access: write
-// index: none
+// index: model_version
 OPTIONAL MATCH (old:Model) WHERE old.active
 WITH collect(old.version) AS before
 FOREACH (_ IN CASE WHEN head(before) IS NULL AND $version IS NULL OR head(before) = $version THEN [] ELSE [1] END |

@@ -12,5 +12,6 @@ CALL (p) {
   MATCH (p)<-[:MERGED_INTO]-(one:Profile)
   RETURN one
 }
-MATCH (one)<-[:OF]-(c:Change) WHERE c.act = $act
-RETURN collect(DISTINCT c.id) AS changes
+UNWIND [(one)<-[:OF]-(c:Change) | c] AS c
+WITH DISTINCT c WHERE c.act = $act
+RETURN collect(c.id) AS changes
