@@ -120,7 +120,7 @@ def test_the_command_line(
         done = CliRunner().invoke(cli_audit.audit_app, [*arguments, "--data-dir", str(log.parent.parent)])
         return done.exit_code, [orjson.loads(line) for line in done.stdout.splitlines()]
 
-    assert run("verify", "--json") == (0, [{"files": 1, "lines": 5, "findings": []}])
+    assert run("verify", "--json") == (0, [{"files": 2, "lines": 6, "findings": []}])  # itself among them
     assert [line["n"] for line in run("show", "--profile", "p3")[1]] == [4]
     assert len(run("show", "--caller", "ann")[1]) == 5
     assert run("show", "--caller", "bob") == (0, [])

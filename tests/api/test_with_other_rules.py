@@ -27,6 +27,7 @@ def only_here(service: Service, cypher: Cypher) -> Generator[None]:
     cypher(f"MATCH (n:{kinds}) CALL (n) {{ DETACH DELETE n }} IN TRANSACTIONS OF 10000 ROWS")
     yield
     follow(service, Rules())
+    insist(service, seen(an_email()))
 
 
 def follow(service: Service, rules: Rules) -> None:
