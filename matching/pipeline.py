@@ -12,6 +12,7 @@ from typing import Any, cast
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from matching import batch, configure, predict, thresholds, train
 from matching.batch import RECORDS, Record, quote
@@ -25,7 +26,7 @@ Progress = Callable[[str], None]
 UNIQUE_NAMESPACES = ("user_id", "crm_id")
 SAMPLE_PAIRS = 600_000  # random pairs from which u is estimated
 FLOOR = -5.0  # bits; pairs below are not kept
-MAX_TRAINING_PAIRS = 3_000_000
+MAX_TRAINING_PAIRS = 2_000_000
 FEW_WITHIN = 0.02  # of a source's records may seem doubled before it stops counting as de-duplicated
 
 
@@ -176,18 +177,17 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     sql_rules = [f"{rule}{across}" for rule in (*sql_rules, *extra)]
     lap("choose blocking rules")
     progress("comparing candidate pairs")
-    pairs = train.write_pairs(con, sql_rules)
+    left, right = predict.candidate_pairs(con, sql_rules)
+    pairs = len(left)
+    if pairs > MAX_TRAINING_PAIRS:
+        taken = np.random.default_rng(1).choice(pairs, MAX_TRAINING_PAIRS, replace=False, shuffle=False)
+        left, right = left[taken], right[taken]
     train.write_term_frequencies(con, comparisons)
     unique = [f"id_{ns}" for ns in UNIQUE_NAMESPACES if f"id_{ns}" in prepared.plan.columns]
-    taken = pairs
-    if pairs > MAX_TRAINING_PAIRS:
-        con.execute(
-            f"CREATE OR REPLACE TABLE training_pairs AS SELECT * FROM pairs "
-            f"WHERE hash(rid_l, rid_r) % {pairs} < {MAX_TRAINING_PAIRS}"
-        )
-        taken = con.sql("SELECT count(*) FROM training_pairs").fetchall()[0][0]
-    table = "training_pairs" if taken < pairs else "pairs"
-    candidates = train.patterns(con, comparisons, prepared.plan.columns, table, pairs / max(taken, 1), unique)
+    con.register("pairs", pa.table({"rid_l": left, "rid_r": right}))
+    scale = pairs / max(len(left), 1)
+    candidates = train.patterns(con, comparisons, prepared.plan.columns, "pairs", scale, unique)
+    con.unregister("pairs")
     lap("compare candidate pairs")
     progress("estimating u from random pairs")
     total = train.total_pairs(con, prepared.link_type)
@@ -200,7 +200,7 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     lap("expectation maximisation")
     if len(comparisons) == 1:
         trained.warnings.append(f"{comparisons[0].name} alone says too little to merge records by; map more columns")
-    for name in ("pairs", "training_pairs", "sampled", "with_tf"):
+    for name in ("sampled", "with_tf"):
         con.execute(f"DROP TABLE IF EXISTS {name}")
     settings = predict.settings_dict(_trained_comparisons(comparisons, trained), sql_rules, trained.prior)
     _override(settings, overrides or {})
@@ -304,7 +304,7 @@ def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outc
         configure.write_keys(con, model.rules, model.block_cap, unseen=True)
         train.restore_term_frequencies(con, model.term_frequencies)
     progress("predicting")
-    predict.predict(con, predict.linker(con, model.settings), FLOOR)
+    predict.predict(con, model.settings, FLOOR)
     edges = con.execute("SELECT rid_l, rid_r, match_weight FROM edges ORDER BY rid_l, rid_r").fetchnumpy()
     left, right = np.asarray(edges["rid_l"], dtype=np.int64), np.asarray(edges["rid_r"], dtype=np.int64)
     weight = np.asarray(edges["match_weight"], dtype=np.float64)

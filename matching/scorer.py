@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlglot
 from rapidfuzz.distance import DamerauLevenshtein, Jaro, JaroWinkler, Levenshtein
@@ -40,11 +40,22 @@ class Score:
     levels: tuple[LevelScore, ...]
 
 
+class Adjustment(NamedTuple):
+    """Adds weight · (log2_u - log2 max(share of either value, least)): `log2_u` is that of the level of equality."""
+
+    column: str
+    weight: float
+    log2_u: float
+    least: float
+
+
 @dataclass(frozen=True, slots=True)
-class _Level:
+class TrainedLevel:
+    """A level's weight in bits, to which the term frequency's is added."""
+
     label: str
     weight: float
-    tf: tuple[str, float, float, float] | None  # column, tf weight, log2 u of the exact level, least tf
+    tf: Adjustment | None
 
 
 def _list_has_any(left: Sequence[str] | None, right: Sequence[str] | None) -> bool | None:
@@ -268,7 +279,7 @@ class Scorer:
         self._tf = term_frequencies
         comparisons = cast("list[dict[str, Any]]", settings["comparisons"])
         self._comparisons = [
-            (str(c["output_column_name"]), _compile(c), tuple(_level(c, lv) for lv in c["comparison_levels"]))
+            (str(c["output_column_name"]), _compile(c), tuple(trained_level(c, lv) for lv in c["comparison_levels"]))
             for c in comparisons
         ]
 
@@ -308,7 +319,7 @@ class Scorer:
         """log2 of the odds that two random records match."""
         return self._prior
 
-    def _adjustment(self, tf: tuple[str, float, float, float], left: Record, right: Record) -> float:
+    def _adjustment(self, tf: Adjustment, left: Record, right: Record) -> float:
         column, weight, log2_u, least = tf
         table = self._tf.get(column, {})
         shares = [table.get(cast("str", side.get(column))) for side in (left, right)]
@@ -324,19 +335,20 @@ def probability(weight: float) -> float:
     return odds / (1.0 + odds)
 
 
-def _level(comparison: Mapping[str, Any], level: Mapping[str, Any]) -> _Level:
+def trained_level(comparison: Mapping[str, Any], level: Mapping[str, Any]) -> TrainedLevel:
+    """A level of a trained Splink model's comparison."""
     label = str(level.get("label_for_charts", level["sql_condition"]))
     if level.get("is_null_level"):
-        return _Level(label, 0.0, None)
+        return TrainedLevel(label, 0.0, None)
     m, u = float(level["m_probability"]), float(level["u_probability"])
-    tf: tuple[str, float, float, float] | None = None
+    tf: Adjustment | None = None
     if column := level.get("tf_adjustment_column"):
         exact = _exact_u(comparison, level, str(column))
-        tf = (
-            str(column), float(level.get("tf_adjustment_weight", 1.0)), math.log2(exact),
-            float(level.get("tf_minimum_u_value", 0.0)),
-        )  # fmt: skip
-    return _Level(label, math.log2(m / u), tf)
+        weight, least = (
+            float(level.get(f"tf_{k}", d)) for k, d in (("adjustment_weight", 1.0), ("minimum_u_value", 0.0))
+        )
+        tf = Adjustment(str(column), weight, math.log2(exact), least)
+    return TrainedLevel(label, math.log2(m / u), tf)
 
 
 def _exact_u(comparison: Mapping[str, Any], level: Mapping[str, Any], column: str) -> float:

@@ -117,21 +117,6 @@ def columns_used(comparisons: Sequence[Comparison], available: Sequence[str]) ->
     return [c for c in available if f"{c}_l" in text or f'"{c}_l"' in text]
 
 
-def write_pairs(con: duckdb.DuckDBPyConnection, rules: Sequence[str]) -> int:
-    """Fill table `pairs` (rid_l < rid_r) with the union of the blocking rules; gives their number."""
-    parts: list[str] = []
-    for i, rule in enumerate(rules):
-        earlier = "".join(f" AND NOT coalesce({other}, false)" for other in rules[:i])
-        parts.append(
-            f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON {rule} "
-            f"WHERE l.rid < r.rid{earlier}"
-        )
-    con.execute(
-        f"CREATE OR REPLACE TABLE pairs AS {' UNION ALL '.join(parts) or 'SELECT 0 AS rid_l, 0 AS rid_r WHERE false'}"
-    )
-    return con.sql("SELECT count(*) FROM pairs").fetchall()[0][0]
-
-
 def write_term_frequencies(con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison]) -> list[str]:
     """Tables `tf_<column>` (value, tf): the share of records with a value that have this one.
 

@@ -80,7 +80,7 @@ def test_equals_splink(name: str, tmp_path: Path):
             for rule in model.settings["blocking_rules_to_generate_predictions"]
         ]
     }
-    predict.predict(con, predict.linker(con, {**model.settings, **sampled}), -1_000.0)
+    predict.predict(con, {**model.settings, **sampled}, -1_000.0)
     edges = con.execute("SELECT rid_l, rid_r, match_weight FROM edges").fetchall()
     assert len(edges) >= min(PAIRS, model.report["pairs_compared"])
     weigher = pipeline.Weigher(con, model)
