@@ -143,6 +143,20 @@ class Bound:
         return total
 
 
+def can_hold(con: duckdb.DuckDBPyConnection, conditions: Sequence[str], left: Ints, right: Ints) -> list[Array]:
+    """For each condition of Splink's SQL whether it can be TRUE of the pairs: 0 no, 2 perhaps, 1 NULL or 0."""
+    compiler = _Compiler(con)
+    tests = [compiler.test(sqlglot.parse_one(sql, read="duckdb"), True) for sql in conditions]
+    kept = compiler.keep()
+    found = [np.empty(len(left), dtype=np.int8) for _ in tests]
+    for at in range(0, len(left), CHUNK):
+        part = slice(at, at + CHUNK)
+        pairs = _Pairs(kept, left[part], right[part])
+        for test, truths in zip(tests, found, strict=True):
+            truths[part] = test(pairs)
+    return found
+
+
 def _best(levels: Sequence[_Level], pairs: _Pairs, count: int) -> Floats:
     """The greatest weight that each pair can have in a comparison."""
     best = np.full(count, -np.inf)
@@ -182,9 +196,9 @@ class _Compiler:
         """What was noted, by place, of all records."""
         (rows,) = self.con.sql(f"SELECT coalesce(max(rid), -1) + 1 FROM {RECORDS}").fetchall()[0]
         kept = [np.zeros(rows, dtype=t) for kind, _ in self.places for t in _KINDS[kind].types]
-        columns = [_KINDS[kind].sql(sql) for kind, sql in self.places]
+        columns = ["rid", *(_KINDS[kind].sql(sql) for kind, sql in self.places)]
         selected = ", ".join(f"{sql} AS k{i}" for i, sql in enumerate(columns))
-        reader = self.con.cursor().execute(f"SELECT rid, {selected} FROM {RECORDS}").to_arrow_reader(CHUNK)
+        reader = self.con.cursor().execute(f"SELECT {selected} FROM {RECORDS}").to_arrow_reader(CHUNK)
         for batch in reader:
             rid = batch.column(0).to_numpy()
             for column, ((kind, _), place) in zip(batch.columns[1:], self.places.items(), strict=True):

@@ -12,7 +12,6 @@ from typing import Any, cast
 import duckdb
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from matching import batch, configure, predict, thresholds, train
 from matching.batch import RECORDS, Record, quote
@@ -184,10 +183,8 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
         left, right = left[taken], right[taken]
     train.write_term_frequencies(con, comparisons)
     unique = [f"id_{ns}" for ns in UNIQUE_NAMESPACES if f"id_{ns}" in prepared.plan.columns]
-    con.register("pairs", pa.table({"rid_l": left, "rid_r": right}))
     scale = pairs / max(len(left), 1)
-    candidates = train.patterns(con, comparisons, prepared.plan.columns, "pairs", scale, unique)
-    con.unregister("pairs")
+    candidates = train.patterns(con, comparisons, prepared.plan.columns, (left, right), scale, unique)
     lap("compare candidate pairs")
     progress("estimating u from random pairs")
     total = train.total_pairs(con, prepared.link_type)
@@ -200,8 +197,6 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     lap("expectation maximisation")
     if len(comparisons) == 1:
         trained.warnings.append(f"{comparisons[0].name} alone says too little to merge records by; map more columns")
-    for name in ("sampled", "with_tf"):
-        con.execute(f"DROP TABLE IF EXISTS {name}")
     settings = predict.settings_dict(_trained_comparisons(comparisons, trained), sql_rules, trained.prior)
     _override(settings, overrides or {})
     trained_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

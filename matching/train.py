@@ -32,6 +32,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from matching.batch import RECORDS, quote
+from matching.bound import NULL, TRUE, Ints, can_hold
 from matching.configure import Comparison, Level
 from matching.errors import TrainingError
 from matching.fields import LinkType
@@ -92,23 +93,32 @@ def case_sql(comparison: Comparison) -> str:
 
 
 _CALL = re.compile(r"(?:jaro_winkler_similarity|levenshtein|damerau_levenshtein|list_has_any)\([^()]*\)")
+_TEST = re.compile(rf"({_CALL.pattern}) (>=|<=) ([0-9.]+)")
 
 
-def _computed_once(cases: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The cases with names in place of calls that several of their conditions make, and those calls as columns.
+def _computed_once(cases: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """The cases with names in place of calls, those calls as columns, and conditions that they need.
 
-    DuckDB computes a call in each branch anew. Every Damerau distance is asked for after a Levenshtein distance of at
-    most 2, so it is computed for those alone.
+    DuckDB computes a call in each branch anew, and for most pairs the answer is far from what any branch asks: a column
+    `can_<i>` tells where condition i, the least that is asked of a call, can hold at all.
     """
     normal = [case.replace('"', "") for case in cases]
-    seen = Counter(call for case in normal for call in _CALL.findall(case))
-    names = {call: f"call_{i}" for i, call in enumerate(call for call, count in seen.items() if count > 1)}
+    calls = Counter(call for case in normal for call in _CALL.findall(case))
+    tests = [test for case in normal for test in _TEST.findall(case)]
     columns: list[str] = []
-    for call, name in names.items():
-        function, _, arguments = call.partition("(")
-        wanted = f"CASE WHEN levenshtein({arguments} <= 2 THEN {call} END" if function.startswith("damerau") else call
-        columns.append(f"{wanted} AS {name}")
-    return [_CALL.sub(lambda found: names.get(found.group(), found.group()), case) for case in normal], columns
+    conditions: list[str] = []
+    for i, (call, count) in enumerate(calls.items()):
+        asked = [(op, float(value)) for tested, op, value in tests if tested == call]
+        if len(asked) == count:
+            least, far, same = (min, 0, 1) if asked[0][0] == ">=" else (max, 1_000_000, 0)
+            can, (left, right) = f"can_{len(conditions)}", call[call.index("(") + 1 : -1].split(", ")
+            easy = f"WHEN {left} = {right} AND {left} <> '' THEN {same} WHEN NOT {can} THEN {far}"
+            columns.append(f"CASE {easy} WHEN {can} THEN {call} END AS call_{i}")
+            conditions.append(f"{call} {asked[0][0]} {least(value for _, value in asked)}")
+        else:
+            columns.append(f"{call} AS call_{i}")
+    names = {call: f"call_{i}" for i, call in enumerate(calls)}
+    return [_CALL.sub(lambda found: names[found.group()], case) for case in normal], columns, conditions
 
 
 def columns_used(comparisons: Sequence[Comparison], available: Sequence[str]) -> list[str]:
@@ -165,11 +175,11 @@ def patterns(
     con: duckdb.DuckDBPyConnection,
     comparisons: Sequence[Comparison],
     available: Sequence[str],
-    pairs: str,
+    pairs: tuple[Ints, Ints],
     scale: float,
     unique: Sequence[str] = (),
 ) -> Patterns:
-    """Group the pairs of a table (columns rid_l, rid_r) by their levels.
+    """Group pairs (`rid` of both) by their levels.
 
     `unique`: identifier columns that only one person has; pairs that share one are known matches.
     """
@@ -177,7 +187,7 @@ def patterns(
     tf_terms: dict[bool, list[str]] = {False: [], True: []}
     tf_columns: list[str] = []
     outer: list[str] = []
-    cases, calls = _computed_once([case_sql(comparison) for comparison in comparisons])
+    cases, calls, conditions = _computed_once([case_sql(comparison) for comparison in comparisons])
     for k, comparison in enumerate(comparisons):
         outer.append(f"{cases[k]} AS g{k}")
         for index, level in enumerate(comparison.levels):
@@ -189,7 +199,7 @@ def patterns(
                 )
     tf_columns = list(dict.fromkeys(tf_columns))
     with_tf = (
-        "SELECT rec.*"
+        f"SELECT rid, {', '.join(quote(c) for c in used)}"
         + "".join(f", {quote('tf_' + c)}.tf AS {quote(f'tf_{c}')}" for c in tf_columns)
         + f" FROM {RECORDS} rec"
     )
@@ -202,17 +212,23 @@ def patterns(
         for c in (*used, *(f"tf_{c}" for c in tf_columns))
         for side in "lr"
     )
+    cans = [pa.array(can == TRUE, mask=can == NULL) for can in can_hold(con, conditions, *pairs)]
+    names = [f"can_{i}" for i in range(len(cans))]
+    con.register("compared", pa.table([*pairs, *cans], names=["rid_l", "rid_r", *names]))
     gammas = ", ".join(f"g{k}" for k in range(len(comparisons)))
     known = " OR ".join(f"coalesce({quote(c + '_l')} = {quote(c + '_r')}, false)" for c in unique) or "false"
     carried = [quote(f"tf_{c}_{s}") for c in tf_columns for s in "lr"]
     own, home = (f"round({' + '.join(terms) or '0'})" for terms in tf_terms.values())
     sql = f"""
-        WITH p AS (SELECT {sides} FROM {pairs} c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
+        WITH p AS (SELECT {", ".join([sides, *names])}
+                   FROM compared c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
         q AS (SELECT {", ".join(["*", *calls])} FROM p),
         v AS (SELECT {", ".join([*outer, f"{known} AS known", *carried])} FROM q)
         SELECT {gammas}, {own} AS own, {home} AS home, known, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
     """
     found = con.execute(sql).fetchnumpy()
+    con.unregister("compared")
+    con.execute("DROP TABLE with_tf")
     gamma = np.column_stack([np.asarray(found[f"g{k}"]) for k in range(len(comparisons))]).astype(np.int16)
     own_bits, home_bits = (np.asarray(found[name], dtype=float) for name in ("own", "home"))
     return Patterns(
@@ -247,10 +263,10 @@ def random_sample(
 ) -> Patterns:  # fmt: skip
     """Levels of `wanted` random pairs, or of all pairs where there are no more."""
     sql, complete = random_pairs_sql(rows, wanted, link_type)
-    con.execute(f"CREATE OR REPLACE TABLE sampled AS {sql}")
-    found = patterns(con, comparisons, available, "sampled", 1.0)
-    drawn = float(found.count.sum())
-    return found if complete or not drawn else replace(found, scale=total / drawn)
+    drawn = con.execute(sql).fetchnumpy()
+    found = patterns(con, comparisons, available, (drawn["rid_l"], drawn["rid_r"]), 1.0)
+    seen = float(found.count.sum())
+    return found if complete or not seen else replace(found, scale=total / seen)
 
 
 def fit(
