@@ -5,7 +5,8 @@ source of truth is the model's own SQL: each level's condition is parsed and wri
 is Splink's result to the last rounding. SQL's three-valued logic is kept by translating a condition twice: `true(e)`
 is a Python test that holds exactly where `e` is TRUE, `false(e)` where it is FALSE (NULL is neither).
 
-A similarity that several levels use is computed once, where it is first needed.
+A similarity that several levels use is computed once, where it is first needed. Most candidates of a record are far
+from a match: what can weigh most is compared first, and a pair that can no longer reach what is asked for is left.
 """
 
 import math
@@ -48,6 +49,10 @@ class Adjustment(NamedTuple):
     log2_u: float
     least: float
 
+    def bits(self, share: float) -> float:
+        """What is added where the commoner value has this share; nothing where neither's is known."""
+        return self.weight * (self.log2_u - math.log2(max(share, self.least))) if share else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class TrainedLevel:
@@ -58,60 +63,48 @@ class TrainedLevel:
     tf: Adjustment | None
 
 
-def _list_has_any(left: Sequence[str] | None, right: Sequence[str] | None) -> bool | None:
-    if left is None or right is None:
-        return None
-    return not set(left).isdisjoint(right)
-
-
-def _substr(text: str | None, start: int, length: int) -> str | None:
-    return None if text is None else text[start - 1 : start - 1 + length]
-
-
-def _right(text: str | None, length: int) -> str | None:
-    return None if text is None else text[-length:]
-
-
-def _integer(text: str | None) -> int | None:
-    if text is None:
-        return None
+def _integer(text: str) -> int | None:
     try:
         return int(text)
     except ValueError:
         return None
 
 
-def _none_safe(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    def safe(left: Any, right: Any) -> Any:
-        return None if left is None or right is None else function(left, right)
-
-    return safe
+def _overlap(left: Sequence[str], right: Sequence[str]) -> bool:
+    return not set(left).isdisjoint(right)
 
 
-def _nothing_unlike(function: Callable[[str, str], float]) -> Callable[[str, str], float]:
+def _jaro(left: str, right: str) -> float:
+    return Jaro.similarity(left, right) if left else 0.0
+
+
+def _jaro_winkler(left: str, right: str) -> float:
     """To DuckDB two empty texts are wholly unlike, to rapidfuzz wholly alike."""
-    return lambda left, right: function(left, right) if left else 0.0
+    return JaroWinkler.similarity(left, right) if left else 0.0
 
 
 _HELPERS: dict[str, Any] = {
-    "jaro_winkler_similarity": _none_safe(_nothing_unlike(JaroWinkler.similarity)),
-    "jaro_similarity": _none_safe(_nothing_unlike(Jaro.similarity)),
-    "levenshtein": _none_safe(Levenshtein.distance),
-    "damerau_levenshtein": _none_safe(DamerauLevenshtein.distance),
-    "list_has_any": _list_has_any,
+    "jaro_winkler_similarity": _jaro_winkler,
+    "jaro_similarity": _jaro,
+    "levenshtein": Levenshtein.distance,
+    "damerau_levenshtein": DamerauLevenshtein.distance,
+    "list_has_any": _overlap,
+    "_integer": _integer,
 }
+SLACK = 1e-9  # bits; the same sum in another order
 _COMPARE: dict[type[ex.Expr], str] = {ex.EQ: "==", ex.NEQ: "!=", ex.LT: "<", ex.LTE: "<=", ex.GT: ">", ex.GTE: ">="}
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
 class _Compiler:
-    """Writes the body of one comparison's function."""
+    """Writes conditions as Python. What they need is computed when it is first asked for, once for all of them.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.lines: list[str] = []
-        self.values: dict[str, str] = {}
-        self.columns: dict[str, str] = {}
+    A value is two texts: one that computes it unless it has been, and its name, for when it surely has been.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.names: dict[str, str] = {}  # how it is computed → name
 
     def refuse(self, node: ex.Expr) -> ModelError:
         return ModelError(
@@ -120,64 +113,66 @@ class _Compiler:
             "damerau_levenshtein or list_has_any"
         )
 
-    def column(self, node: ex.Column) -> str:
-        name = node.name
-        side, base = name[-1], name[:-2]
-        if name[-2:] not in ("_l", "_r"):
-            raise self.refuse(node)
-        if name not in self.columns:
-            self.columns[name] = f"c_{len(self.columns)}"
-            self.lines.append(f"{self.columns[name]} = {'left' if side == 'l' else 'right'}.get({base!r})")
-        return self.columns[name]
+    def once(self, code: str) -> tuple[str, str]:
+        name = self.names.setdefault(code, f"v_{len(self.names)}")
+        return f"({name} if {name} is not _unknown else ({name} := {code}))", name
 
-    def value(self, node: ex.Expr) -> str:
-        """A Python expression for a scalar; calls are kept in variables."""
+    def of(self, code: str, *arguments: ex.Expr) -> tuple[str, str]:
+        """`code` with the arguments in place of {}; None where one of them is."""
+        values = [self.value(argument) for argument in arguments]
+        missing = " or ".join(f"{find} is None" for find, name in values if name.isidentifier())
+        computed = code.format(*(name for _, name in values))
+        return self.once(f"None if {missing} else {computed}" if missing else computed)
+
+    def column(self, node: ex.Column) -> tuple[str, str]:
+        base, side = node.name[:-2], {"_l": "left", "_r": "right"}.get(node.name[-2:])
+        if side is None:
+            raise self.refuse(node)
+        return self.once(f"{side}.get({base!r})")
+
+    def value(self, node: ex.Expr) -> tuple[str, str]:
         match node:
             case ex.Paren():
                 return self.value(node.this)
             case ex.Column():
                 return self.column(node)
             case ex.Literal():
-                return repr(str(node.this)) if node.is_string else str(node.this)
+                text = repr(str(node.this)) if node.is_string else str(node.this)
+                return text, text
+            case ex.Neg() if isinstance(node.this, ex.Literal):
+                return f"-{node.this.this}", f"-{node.this.this}"
             case ex.Neg():
-                return f"-{self.value(node.this)}"
+                return self.of("-{}", node.this)
             case ex.Sub():
-                return self.once("sub", node, f"_sub({self.value(node.this)}, {self.value(node.expression)})")
+                return self.of("{} - {}", node.this, node.expression)
             case ex.Abs():
-                return self.once("abs", node, f"_abs({self.value(node.this)})")
+                return self.of("abs({})", node.this)
             case ex.Length():
-                return self.once("len", node, f"_len({self.value(node.this)})")
+                return self.of("len({})", node.this)
             case ex.Substring():
-                start, length = node.args["start"], node.args["length"]
-                return self.once(
-                    "substr", node, f"_substr({self.value(node.this)}, {self.value(start)}, {self.value(length)})"
-                )
+                start, length = (self.whole(node, name) for name in ("start", "length"))
+                return self.of(f"{{}}[{start - 1}:{start - 1 + length}]", node.this)
             case ex.Right():
-                return self.once("right", node, f"_right({self.value(node.this)}, {self.value(node.expression)})")
+                return self.of(f"{{}}[-{self.whole(node, 'expression')}:]", node.this)
             case ex.TryCast():
-                return self.once("int", node, f"_integer({self.value(node.this)})")
+                return self.of("_integer({})", node.this)
             case ex.Levenshtein():
-                return self.call("levenshtein", node, [node.this, node.expression])
+                return self.of("levenshtein({}, {})", node.this, node.expression)
             case ex.ArrayOverlaps():
-                return self.call("list_has_any", node, [node.this, node.expression])
+                return self.of("list_has_any({}, {})", node.this, node.expression)
             case ex.JarowinklerSimilarity():
-                return self.call("jaro_winkler_similarity", node, [node.this, node.expression])
-            case ex.Anonymous():
-                return self.call(str(node.this).lower(), node, cast("list[ex.Expr]", node.expressions))
+                return self.of("jaro_winkler_similarity({}, {})", node.this, node.expression)
+            case ex.Anonymous() if (function := str(node.this).lower()) in _HELPERS:
+                arguments = cast("list[ex.Expr]", node.expressions)
+                return self.of(f"{function}({', '.join('{}' for _ in arguments)})", *arguments)
             case _:
                 raise self.refuse(node)
 
-    def call(self, function: str, node: ex.Expr, arguments: Sequence[ex.Expr]) -> str:
-        if function not in _HELPERS:
+    def whole(self, node: ex.Expr, argument: str) -> int:
+        found = node.args.get(argument)
+        if not isinstance(found, ex.Literal) or found.is_string:
             raise self.refuse(node)
-        return self.once(function, node, f"{function}({', '.join(self.value(a) for a in arguments)})")
-
-    def once(self, kind: str, node: ex.Expr, code: str) -> str:
-        del kind, node
-        if code not in self.values:
-            self.values[code] = f"v_{len(self.values)}"
-            self.lines.append(f"{self.values[code]} = {code}")
-        return self.values[code]
+        return int(str(found.this))
 
     def true(self, node: ex.Expr) -> str:
         """A test that holds where the condition is TRUE."""
@@ -193,13 +188,13 @@ class _Compiler:
             case ex.Boolean():
                 return "True" if node.this else "False"
             case ex.Is():
-                return f"({self.value(node.this)} is None)"
+                return f"({self.value(node.this)[0]} is None)"
             case ex.Coalesce() if isinstance(default := node.expressions[0], ex.Boolean):
                 return f"(not {self.false(node.this)})" if default.this else self.true(node.this)
             case _ if type(node) in _COMPARE:
                 return self.compare(cast("ex.Binary", node), _COMPARE[type(node)])
             case _:
-                return f"({self.value(node)} is True)"
+                return f"({self.value(node)[0]} is True)"
 
     def false(self, node: ex.Expr) -> str:
         """A test that holds where the condition is FALSE."""
@@ -215,58 +210,71 @@ class _Compiler:
             case ex.Boolean():
                 return "False" if node.this else "True"
             case ex.Is():
-                return f"({self.value(node.this)} is not None)"
+                return f"({self.value(node.this)[0]} is not None)"
             case ex.Coalesce() if isinstance(default := node.expressions[0], ex.Boolean):
                 return self.false(node.this) if default.this else f"(not {self.true(node.this)})"
             case _ if type(node) in _COMPARE:
                 return self.compare(cast("ex.Binary", node), _OPPOSITE[_COMPARE[type(node)]])
             case _:
-                return f"({self.value(node)} is False)"
+                return f"({self.value(node)[0]} is False)"
 
     def compare(self, node: "ex.Binary", operator: str) -> str:
-        left, right = self.value(node.this), self.value(node.expression)
-        known = [f"{side} is not None" for side in (left, right) if side.isidentifier()]
-        return "(" + " and ".join([*known, f"{left} {operator} {right}"]) + ")"
+        sides = (self.value(node.this), self.value(node.expression))
+        known = [f"{find} is not None" for find, name in sides if name.isidentifier()]
+        return "(" + " and ".join([*known, f"{sides[0][1]} {operator} {sides[1][1]}"]) + ")"
 
 
-def _abs(value: float | None) -> float | None:
-    return None if value is None else abs(value)
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A trained comparison. `most`: the greatest weight of a pair in it, in bits."""
+
+    name: str
+    conditions: tuple[str, ...]
+    levels: tuple[TrainedLevel, ...]
+    most: float
 
 
-def _len(value: str | None) -> int | None:
-    return None if value is None else len(value)
+def _comparison(comparison: Mapping[str, Any], rarest: Mapping[str, float]) -> _Comparison:
+    described = cast("list[dict[str, Any]]", comparison["comparison_levels"])
+    levels = tuple(trained_level(comparison, level) for level in described)
+    most = max(lv.weight + (max(0.0, lv.tf.bits(1.0), lv.tf.bits(rarest.get(lv.tf.column, 1.0))) if lv.tf else 0.0)
+               for lv in levels)  # fmt: skip
+    conditions = tuple(str(level["sql_condition"]) for level in described)
+    return _Comparison(str(comparison["output_column_name"]), conditions, levels, most)
 
 
-def _sub(left: float | None, right: float | None) -> float | None:
-    return None if left is None or right is None else left - right
+def _compile(
+    comparisons: Sequence[_Comparison], prior: float, adjust: Callable[[Adjustment, Record, Record], float]
+) -> Callable[[Record, Record, float], tuple[int, ...] | None]:
+    """The index of each comparison's level as a function of two records; None where their weight is below `least`.
 
-
-def _compile(comparison: Mapping[str, Any]) -> Callable[[Record, Record], int]:
-    """The index of a pair's level as a function of two normalised records."""
-    compiler = _Compiler(str(comparison["output_column_name"]))
-    body = compiler.lines
-    levels = cast("list[dict[str, Any]]", comparison["comparison_levels"])
-    for index, level in enumerate(levels):
-        sql = str(level["sql_condition"])
-        if sql.strip().upper() == "ELSE":
-            body.append(f"return {index}")
-            break
-        test = compiler.true(sqlglot.parse_one(sql, read="duckdb"))
-        body.append(f"if {test}: return {index}")
-    else:
-        body.append(f"return {len(levels)}")
-    source = "def level(left, right):\n" + "\n".join(f"    {line}" for line in body)
-    namespace: dict[str, Any] = {
-        **_HELPERS,
-        "_substr": _substr,
-        "_right": _right,
-        "_integer": _integer,
-        "_abs": _abs,
-        "_len": _len,
-        "_sub": _sub,
-    }
-    exec(compile(source, f"<comparison {compiler.name}>", "exec"), namespace)  # noqa: S102 (names and literals only, from a parsed expression)
-    return cast("Callable[[Record, Record], int]", namespace["level"])
+    What can weigh most is looked at first, and the rest only while it could still lift the pair that high.
+    """
+    compiler = _Compiler()
+    body: list[str] = []
+    order = sorted(range(len(comparisons)), key=lambda k: -comparisons[k].most)
+    names: dict[str, Any] = {**_HELPERS, "_unknown": object(), "_adjust": adjust}
+    rest = sum(c.most for c in comparisons) + SLACK
+    for k in order:
+        comparison = comparisons[k]
+        compiler.name = comparison.name
+        for index, sql in enumerate(comparison.conditions):
+            otherwise = sql.strip().upper() == "ELSE"
+            test = "True" if otherwise else compiler.true(sqlglot.parse_one(sql, read="duckdb"))
+            body.append(f"{'elif' if index else 'if'} {test}: n_{k} = {index}")
+        body.append(f"else: n_{k} = {len(comparison.conditions)}")
+        body.append(f"total += w_{k}[n_{k}]")
+        names |= {f"w_{k}": [lv.weight for lv in comparison.levels], f"tf_{k}": [lv.tf for lv in comparison.levels]}
+        if any(lv.tf for lv in comparison.levels):
+            body.append(f"if tf_{k}[n_{k}]: total += _adjust(tf_{k}[n_{k}], left, right)")
+        rest -= comparison.most
+        body.append(f"if total + {rest!r} < least: return None")
+    body.append(f"return ({''.join(f'n_{k}, ' for k in range(len(comparisons)))})")
+    unknown = "".join(f"{name} = " for name in compiler.names.values())
+    lines = [f"{unknown}_unknown", f"total = {prior!r}", *body]
+    source = "def levels(left, right, least):\n" + "\n".join(f"    {line}" for line in lines)
+    exec(compile(source, "<comparisons>", "exec"), names)  # noqa: S102 (names and literals only, from a parsed expression)
+    return cast("Callable[[Record, Record, float], tuple[int, ...] | None]", names["levels"])
 
 
 class Scorer:
@@ -277,11 +285,10 @@ class Scorer:
         prior = float(settings["probability_two_random_records_match"])
         self._prior = math.log2(prior / (1 - prior))
         self._tf = term_frequencies
+        rarest = {column: min(table.values()) for column, table in term_frequencies.items() if table}
         comparisons = cast("list[dict[str, Any]]", settings["comparisons"])
-        self._comparisons = [
-            (str(c["output_column_name"]), _compile(c), tuple(trained_level(c, lv) for lv in c["comparison_levels"]))
-            for c in comparisons
-        ]
+        self._comparisons = [_comparison(c, rarest) for c in comparisons]
+        self._levels = _compile(self._comparisons, self._prior, self._adjustment)
 
     @classmethod
     def load(cls, directory: Path) -> "Scorer":
@@ -293,26 +300,32 @@ class Scorer:
 
     def weight(self, left: Record, right: Record) -> float:
         """The match weight in bits; as `score`, without the explanation."""
-        total = self._prior
-        for _, level_of, levels in self._comparisons:
-            level = levels[level_of(left, right)]
-            total += level.weight
-            if level.tf is not None:
-                total += self._adjustment(level.tf, left, right)
-        return total
+        return sum((level.weight for level in self._found(left, right, -math.inf) or ()), self._prior)
 
     def score(self, left: Record, right: Record) -> Score:
         """Weight, probability and every comparison's level. A column that a record lacks counts as missing."""
+        levels = self._found(left, right, -math.inf) or ()
+        total = sum((level.weight for level in levels), self._prior)
+        return Score(total, probability(total), levels)
+
+    def score_from(self, least: float, left: Record, right: Record) -> Score | None:
+        """The score of a pair whose weight is at least so many bits; of another it is known sooner that it is not."""
+        levels = self._found(left, right, least)
+        if levels is None:
+            return None
+        total = sum((level.weight for level in levels), self._prior)
+        return Score(total, probability(total), levels) if total >= least else None
+
+    def _found(self, left: Record, right: Record, least: float) -> tuple[LevelScore, ...] | None:
+        at = self._levels(left, right, least)
+        if at is None:
+            return None
         found: list[LevelScore] = []
-        total = self._prior
-        for name, level_of, levels in self._comparisons:
-            level = levels[level_of(left, right)]
-            weight = level.weight
-            if level.tf is not None:
-                weight += self._adjustment(level.tf, left, right)
-            total += weight
-            found.append(LevelScore(name, level.label, weight))
-        return Score(total, probability(total), tuple(found))
+        for comparison, index in zip(self._comparisons, at, strict=True):
+            level = comparison.levels[index]
+            adjustment = self._adjustment(level.tf, left, right) if level.tf else 0.0
+            found.append(LevelScore(comparison.name, level.label, level.weight + adjustment))
+        return tuple(found)
 
     @property
     def prior_weight(self) -> float:
@@ -320,11 +333,9 @@ class Scorer:
         return self._prior
 
     def _adjustment(self, tf: Adjustment, left: Record, right: Record) -> float:
-        column, weight, log2_u, least = tf
-        table = self._tf.get(column, {})
-        shares = [table.get(cast("str", side.get(column))) for side in (left, right)]
-        known = [share for share in shares if share is not None]
-        return weight * (log2_u - math.log2(max(*known, least))) if known else 0.0
+        table = self._tf.get(tf.column, {})
+        shares = (table.get(cast("str", left.get(tf.column))), table.get(cast("str", right.get(tf.column))))
+        return tf.bits(max(share or 0.0 for share in shares))
 
 
 def probability(weight: float) -> float:

@@ -12,7 +12,7 @@ from matching.batch import Record
 from matching.errors import MatchingError
 from matching.fields import words
 from matching.model import Model
-from matching.scorer import Scorer
+from matching.scorer import Score, Scorer
 
 #: Values of blocking rules that a record keeps, each an indexed property.
 BLOCKS = 16
@@ -87,13 +87,16 @@ class Compiled:
 
     def evidence(self, left: Record, right: Record) -> MatchEvidence:
         """What speaks for and against two records being one person."""
-        score = self._scorer.score(left, right)
-        levels = tuple(Level(lv.comparison, lv.level, lv.weight) for lv in score.levels)
-        return MatchEvidence(self.version, score.weight, score.probability, levels)
+        return self._said(self._scorer.score(left, right))
 
     def worth_review(self, left: Record, right: Record) -> MatchEvidence | None:
         """The evidence of a pair from the threshold of proposals on."""
-        return self.evidence(left, right) if self._scorer.weight(left, right) >= self.review else None
+        score = self._scorer.score_from(self.review, left, right)
+        return self._said(score) if score else None
+
+    def _said(self, score: Score) -> MatchEvidence:
+        levels = tuple(Level(lv.comparison, lv.level, lv.weight) for lv in score.levels)
+        return MatchEvidence(self.version, score.weight, score.probability, levels)
 
 
 def _bits(level: Mapping[str, Any]) -> float:

@@ -87,6 +87,11 @@ def test_equals_splink(name: str, tmp_path: Path):
     weigher.load_pairs((left, right) for left, right, _ in edges)
     ours = np.array([weigher(left, right) for left, right, _ in edges])
     assert np.abs(ours - np.array([weight for _, _, weight in edges])).max() < 1e-9
+    least = float(np.median(ours))
+    for left, right, _ in edges[:20_000]:
+        score = weigher.explain(left, right)
+        found = weigher.scorer.score_from(least, weigher.records[left], weigher.records[right])
+        assert found == (score if score.weight >= least else None)
 
 
 def test_a_saved_model_scores_as_before_and_explains(tmp_path: Path):
