@@ -9,7 +9,7 @@ AND, OR, NOT and coalesce keep the order FALSE < NULL < TRUE or reverse it. So a
 condition with upper bounds in place of its comparisons of two records (lower bounds under a NOT), and the other way
 round. A level may hold where its upper bound is TRUE and no earlier level's lower bound is. Texts are compared by
 
-    their hash         two that differ: the texts differ
+    their hash         of 64 bits, which stands for the text as it does in blocking keys
     their letters      a set of 64 bits: an edit takes one letter away and adds one
     first, last bytes  one edit leaves one end as it is
     their length       Jaro-Winkler follows from the letters that can be in both, and from how far both begin alike
@@ -19,6 +19,7 @@ A comparison of another kind may be TRUE and may be FALSE. DuckDB's functions se
 
 import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import log2
 from typing import Any, cast
@@ -116,6 +117,7 @@ class Bound:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> None:
         compiler = _Compiler(con)
+        self._threads = int(con.sql("SELECT current_setting('threads')").fetchall()[0][0])
         prior = float(settings["probability_two_random_records_match"])
         self._prior = log2(prior / (1 - prior))
         compiled = [compiler.comparison(c) for c in cast("list[dict[str, Any]]", settings["comparisons"])]
@@ -126,9 +128,13 @@ class Bound:
 
     def reaching(self, left: Ints, right: Ints, least: float) -> npt.NDArray[np.bool_]:
         """Which pairs (`rid` of both) have a bound of at least so many bits."""
-        starts = range(0, len(left), CHUNK)
-        parts = [self.bounds(left[at : at + CHUNK], right[at : at + CHUNK], least) >= least for at in starts]
-        return np.concatenate([np.empty(0, dtype=bool), *parts])
+
+        def part(at: int) -> npt.NDArray[np.bool_]:
+            return self.bounds(left[at : at + CHUNK], right[at : at + CHUNK], least) >= least
+
+        with ThreadPoolExecutor(self._threads) as pool:  # numpy lets other threads run meanwhile
+            parts = pool.map(part, range(0, len(left), CHUNK))
+            return np.concatenate([np.empty(0, dtype=bool), *parts])
 
     def bounds(self, left: Ints, right: Ints, least: float) -> Floats:
         """The bounds of some pairs; of one that is below `least` only that it is."""
@@ -175,6 +181,7 @@ class _Compiler:
         self.con = con
         self.places: dict[tuple[str, str], int] = {}  # what is kept of which SQL over one record → its place
         self.count = 0
+        self.atoms: dict[tuple[str, bool], Test] = {}
 
     def comparison(self, comparison: Mapping[str, Any]) -> list[_Level]:
         found: list[_Level] = []
@@ -225,13 +232,15 @@ class _Compiler:
                 inner, default = self.test(node.this, up), np.int8(TRUE if node.expressions[0].this else FALSE)
                 return lambda pairs: np.where((found := inner(pairs)) == NULL, default, found)
             case _:
-                try:
-                    found = self.atom(node, up)
-                except _Unknown:
-                    value = np.int8(TRUE if up else FALSE)
-                    return lambda _: value
                 key = (node.sql("duckdb"), up)
-                return lambda pairs: pairs.once(key, lambda: found(pairs))
+                if key not in self.atoms:
+                    try:
+                        found = self.atom(node, up)
+                        self.atoms[key] = lambda pairs: pairs.once(key, lambda: found(pairs))
+                    except _Unknown:
+                        value = np.int8(TRUE if up else FALSE)
+                        self.atoms[key] = lambda _: value
+                return self.atoms[key]
 
     def atom(self, node: ex.Expr, up: bool) -> Test:
         match node:
@@ -243,25 +252,30 @@ class _Compiler:
                 left, right = (self.place("list", sql) for sql in _both(node.this, node.expression))
                 return lambda pairs: _share_an_item(*pairs.sides(left, right))
             case ex.Binary() if type(node) in _COMPARE:
-                if up and (found := self.similar(node)):
+                if found := self.similar(node, up):
                     return found
                 compare = _COMPARE[type(node)]
                 try:
                     a, b = self.number(node.this), self.number(node.expression)
                     return lambda pairs: _truth(compare(x := a(pairs), y := b(pairs)), np.isnan(x + y))
                 except _Unknown:
-                    if not isinstance(node, ex.EQ if up else ex.NEQ):
+                    if not isinstance(node, ex.EQ | ex.NEQ):
                         raise
-                sqls = _both(node.this, node.expression)
-                if len({str(self.type(sql)) for sql in sqls}) > 1:
-                    raise _Unknown
-                left, right = (self.place("hash", sql) for sql in sqls)
-                return lambda pairs: _compared(compare, *pairs.sides(left, right))
+                same = self.same(node.this, node.expression)
+                return same if isinstance(node, ex.EQ) else lambda pairs: TRUE - same(pairs)
             case _:
                 raise _Unknown
 
-    def similar(self, node: "ex.Binary") -> Test | None:
-        """Upper bound of a similarity at least, or a distance at most, so much."""
+    def same(self, a: ex.Expr, b: ex.Expr) -> Test:
+        """Whether two expressions have the same value."""
+        sqls = _both(a, b)
+        if len({str(self.type(sql)) for sql in sqls}) > 1:
+            raise _Unknown
+        left, right = (self.place("hash", sql) for sql in sqls)
+        return lambda pairs: _same(*pairs.sides(left, right))
+
+    def similar(self, node: "ex.Binary", up: bool) -> Test | None:
+        """A similarity at least, or a distance at most, so much: texts that are the same surely are that similar."""
         call, bound = node.this, node.expression
         if not isinstance(bound, ex.Literal) or bound.is_string:
             return None
@@ -277,6 +291,11 @@ class _Compiler:
             case _:
                 return None
         left, right = (self.place("text", sql) for sql in _both(*arguments))
+        if not up:
+            if not (most > 0 if can is _edits else most < 1):
+                raise _Unknown
+            same = self.same(*arguments)
+            return lambda pairs: np.where(_texts(pairs, left, right).left > 0, same(pairs), np.int8(FALSE))
         return lambda pairs: _truth(can(found := _texts(pairs, left, right), most), found.missing)
 
     def type(self, sql: str) -> object:
@@ -328,8 +347,8 @@ def _truth(holds: Any, missing: Any) -> Truth:
     return np.where(missing, np.int8(NULL), np.where(holds, np.int8(TRUE), np.int8(FALSE)))
 
 
-def _compared(compare: Callable[[Any, Any], Any], left: Array, right: Array) -> Truth:
-    return _truth(compare(left, right), (left == 0) | (right == 0))
+def _same(left: Array, right: Array) -> Truth:
+    return _truth(left == right, (left == 0) | (right == 0))
 
 
 def _share_an_item(left: Array, right: Array) -> Truth:
@@ -422,7 +441,7 @@ def _text(values: Any) -> Sequence[Array]:
 
 _KINDS = {
     "hash": _Kind(
-        (np.uint32,), lambda e: f"CASE WHEN {e} IS NULL THEN 0 ELSE 1 + hash({e}) % 4294967295 END::UINTEGER", _plain
+        (np.uint64,), lambda e: f"CASE WHEN {e} IS NULL THEN 0 ELSE greatest(hash({e}), 1) END::UBIGINT", _plain
     ),
     "number": _Kind((np.float64,), lambda e: f"({e})::DOUBLE", _plain),
     # Bit 0 is set where there is a list; each item sets one of the others.

@@ -16,10 +16,14 @@ cap are left out, and rules are taken, coarse before fine, while the budget of p
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from matching.batch import RECORDS, Record, quote
 from matching.fields import LinkType
@@ -708,7 +712,12 @@ def block_cap(rows: int) -> int:
 def blocking_rules(con: duckdb.DuckDBPyConnection, p: Profile, link_type: LinkType) -> list[Rule]:
     """Choose rules for table `records`, each with the pairs that it makes and the blocks that are too large for it."""
     budget, cap = pair_budget(p.rows), block_cap(p.rows)
-    counted = [_count(con, atoms, cap, link_type) for atoms in _candidate_rules(p)]
+    candidates = _candidate_rules(p)
+    values = _values(con, list(dict.fromkeys(atom for atoms in candidates for atom in atoms)))
+    threads = int(con.sql("SELECT current_setting('threads')").fetchall()[0][0])
+    count = partial(_count, values, cap, link_type)
+    with ThreadPoolExecutor(threads) as pool:  # numpy lets other threads run meanwhile
+        counted = list(pool.map(count, candidates))
     counted = [rule for rule in counted if rule.pairs > 0]
     chosen: list[Rule] = []
     spent = 0
@@ -724,23 +733,43 @@ def blocking_rules(con: duckdb.DuckDBPyConnection, p: Profile, link_type: LinkTy
     ]  # fmt: skip
 
 
-def _count(con: duckdb.DuckDBPyConnection, atoms: tuple[Atom, ...], cap: int, link_type: LinkType) -> Rule:
-    key = ", ".join(a.sql for a in atoms)
-    there = " AND ".join(f"{a.sql} IS NOT NULL AND {a.sql} <> ''" for a in atoms)
-    if link_type == "link":
-        block = (
-            f"SELECT sum(c) AS n, (sum(c) * sum(c) - sum(c * c)) / 2 AS pairs FROM (SELECT hash({key}) AS k, source, "
-            f"count(*) AS c FROM {RECORDS} WHERE {there} GROUP BY ALL) GROUP BY k"
-        )
+_SOURCE = Atom("source")
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits without a pattern
+
+
+def _values(con: duckdb.DuckDBPyConnection, atoms: Sequence[Atom]) -> dict[Atom, npt.NDArray[np.uint64]]:
+    """A hash of each atom of each record, 0 where it is missing, and one of the record's source."""
+    hashes = [f"CASE WHEN {a.sql} IS NULL OR {a.sql} = '' THEN 0 ELSE hash({a.sql}) END::UBIGINT" for a in atoms]
+    columns = ", ".join(f"{sql} AS h{i}" for i, sql in enumerate([*hashes, "hash(source)"]))
+    found = con.execute(f"SELECT {columns} FROM {RECORDS}").fetchnumpy()
+    return {atom: np.asarray(found[f"h{i}"]) for i, atom in enumerate([*atoms, _SOURCE])}
+
+
+def _count(
+    values: Mapping[Atom, npt.NDArray[np.uint64]], cap: int, link_type: LinkType, atoms: tuple[Atom, ...]
+) -> Rule:
+    """Pairs of records that agree on all atoms, in blocks of at most `cap` records, and the number of larger ones."""
+    there = np.logical_and.reduce([values[atom] != 0 for atom in atoms])
+    key = values[atoms[0]][there]
+    for atom in atoms[1:]:
+        key = (key * _MIX) ^ values[atom][there]
+    if link_type != "link":
+        key.sort()
+        sizes = np.diff(np.flatnonzero(np.diff(key, prepend=key[:1] + 1)), append=len(key))
+        pairs = sizes * (sizes - 1) // 2
+    elif len(key):
+        source = values[_SOURCE][there]
+        order = np.lexsort((source, key))
+        new = np.diff(key[order], prepend=key[order[:1]] + 1) != 0
+        begins = np.flatnonzero(new | (np.diff(source[order], prepend=source[order[:1]]) != 0))
+        alike = np.diff(begins, append=len(key))  # records of one source in one block
+        blocks = np.flatnonzero(new[begins])
+        sizes = np.add.reduceat(alike, blocks)
+        pairs = (sizes * sizes - np.add.reduceat(alike * alike, blocks)) // 2
     else:
-        block = (
-            f"SELECT count(*) AS n, count(*) * (count(*) - 1) / 2 AS pairs FROM {RECORDS} WHERE {there} "
-            f"GROUP BY hash({key})"
-        )
-    pairs, dropped = con.sql(
-        f"SELECT coalesce(sum(pairs) FILTER (n <= {cap}), 0), count(*) FILTER (n > {cap}) FROM ({block})"
-    ).fetchall()[0]
-    return Rule(atoms, int(pairs), int(dropped))
+        return Rule(atoms)
+    kept = sizes <= cap
+    return Rule(atoms, int(pairs[kept].sum()), int(np.count_nonzero(~kept)))
 
 
 def write_keys(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], cap: int, unseen: bool = False) -> list[str]:

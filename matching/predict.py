@@ -67,6 +67,7 @@ def linker(con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> tuple
     made = Linker(
         db.register(RECORDS, dataset_display_name="records"),
         SettingsCreator.from_path_or_dict(dict(settings)),
+        validate_settings=False,  # it takes a second, and only writes to the log
         log_level=None,  # Splink would turn its own logging on, and print into a caller's JSON
     )
     for column in sorted({
@@ -108,7 +109,7 @@ def predict(con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any], least_w
     con.register("reaching", pa.table({"join_key_l": left[can], "join_key_r": right[can]}))
     con.execute("CREATE OR REPLACE TABLE candidates AS SELECT '0' AS match_key, * FROM reaching")
     con.unregister("reaching")
-    db, made = linker(con, settings)
+    db, made = linker(con, {**settings, "blocking_rules_to_generate_predictions": []})
     made.table_management.register_blocked_pairs_for_predict(db.register("candidates"))
     found = made.inference.predict(threshold_match_weight=least_weight)
     con.execute(f"CREATE OR REPLACE TABLE edges AS SELECT rid_l, rid_r, match_weight FROM {found.physical_name}")
