@@ -117,7 +117,7 @@ class Bound:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> None:
         compiler = _Compiler(con)
-        self._threads = int(con.sql("SELECT current_setting('threads')").fetchall()[0][0])
+        self._threads = _threads(con)
         prior = float(settings["probability_two_random_records_match"])
         self._prior = log2(prior / (1 - prior))
         compiled = [compiler.comparison(c) for c in cast("list[dict[str, Any]]", settings["comparisons"])]
@@ -149,17 +149,25 @@ class Bound:
         return total
 
 
+def _threads(con: duckdb.DuckDBPyConnection) -> int:
+    return int(con.sql("SELECT current_setting('threads')").fetchall()[0][0])
+
+
 def can_hold(con: duckdb.DuckDBPyConnection, conditions: Sequence[str], left: Ints, right: Ints) -> list[Array]:
     """For each condition of Splink's SQL whether it can be TRUE of the pairs: 0 no, 2 perhaps, 1 NULL or 0."""
     compiler = _Compiler(con)
     tests = [compiler.test(sqlglot.parse_one(sql, read="duckdb"), True) for sql in conditions]
     kept = compiler.keep()
     found = [np.empty(len(left), dtype=np.int8) for _ in tests]
-    for at in range(0, len(left), CHUNK):
+
+    def fill(at: int) -> None:
         part = slice(at, at + CHUNK)
         pairs = _Pairs(kept, left[part], right[part])
         for test, truths in zip(tests, found, strict=True):
             truths[part] = test(pairs)
+
+    with ThreadPoolExecutor(_threads(con)) as pool:
+        list(pool.map(fill, range(0, len(left), CHUNK)))
     return found
 
 
