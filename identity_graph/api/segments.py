@@ -38,7 +38,9 @@ class UnusableRule(ApiError):
 
 
 @strawberry.input(description="A trait of the golden record satisfies every operator that is given. Nested ones are "
-                              "named with dots, as in `address.city`.")  # fmt: skip
+                              "named with dots, as in `address.city`. Aggregates are traits too: `first_seen`, "
+                              "`last_seen`, `last_purchase`, `lifetime_value` and `favourite_channel`, unless a source "
+                              "or a person says something else of that name.")  # fmt: skip
 class TraitConditionInput:
     name: str
     equals: JSON | None = strawberry.field(default=None, description="A text, number or boolean.")
@@ -77,10 +79,20 @@ class CountInput:
     at_most: int | None = None
 
 
+@strawberry.input(description="To four decimals.")
+class SumInput:
+    at_least: float | None = None
+    at_most: float | None = None
+
+
 @strawberry.input(description="How many events of a type there were; one at least, where no count is given.")
 class EventsConditionInput:
     type: str
     count: CountInput | None = strawberry.field(default=None, description="Of a number of days 1,000 at most.")
+    sum: SumInput | None = strawberry.field(
+        default=None,
+        description="Of their `value`, else `revenue`; of a number of days of the latest 10,000 events an identifier.",
+    )
     within_days: float | None = strawberry.field(default=None, description="Only those of the last days.")
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from identity_graph.domain.traits import TraitType
+
 #: What a type may be called.
 TYPE = re.compile(r"[a-z0-9_.:-]{1,64}")
 #: Amounts are whole numbers of ten-thousandths, so that sums are exact whatever their order.
@@ -20,6 +22,23 @@ MAX_AMOUNT = 1_000_000_000
 AMOUNTS = ("value", "revenue")
 #: Purchases make up the lifetime value.
 PURCHASE = "purchase"
+
+#: Stands for events of every type.
+EVERY_TYPE = ""
+#: Aggregates by the names that they have as traits, and what they are.
+AGGREGATES: Mapping[str, TraitType] = {
+    "favourite_channel": TraitType.TEXT,
+    "first_seen": TraitType.DATE,
+    "last_purchase": TraitType.DATE,
+    "last_seen": TraitType.DATE,
+    "lifetime_value": TraitType.NUMBER,
+}
+#: The type of the events that make up an aggregate; the others are about any observation.
+OF_EVENTS: Mapping[str, str] = {
+    "favourite_channel": EVERY_TYPE,
+    "last_purchase": PURCHASE,
+    "lifetime_value": PURCHASE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,23 @@ class Aggregates:
     def last_purchase(self) -> int | None:
         purchases = self.total(PURCHASE)
         return purchases.last if purchases else None
+
+    def trait(self, name: str) -> str | float | int | None:
+        """One of :data:`AGGREGATES`: a text, a number, or a moment in microseconds since 1970. None for who has nothing
+        that would add up to it: without a purchase there is no lifetime value."""
+        match name:
+            case "favourite_channel":
+                return self.favourite_channel
+            case "first_seen":
+                return self.first_seen
+            case "last_purchase":
+                return self.last_purchase
+            case "last_seen":
+                return self.last_seen
+            case "lifetime_value" if self.total(PURCHASE):
+                return float(self.lifetime_value) / UNIT
+            case _:
+                return None
 
 
 def aggregates(tallies: Iterable[Tally], first_seen: int | None = None, last_seen: int | None = None) -> Aggregates:

@@ -3,15 +3,20 @@
 A rule is a tree of conditions. It has one meaning and two ways to be asked: of one profile here, and of all profiles in
 the database (``store/segment_query.py``). What a profile lacks satisfies no condition about it, so ``notEquals`` wants
 the trait to be there, and ``not`` turns exactly what is false.
+
+Aggregates such as ``lifetime_value`` are traits too. What a source or a person says of a trait of that name goes
+before.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import accumulate
 from typing import Any, TypeAlias, cast
 
-from identity_graph.domain.events import TYPE
+from identity_graph.domain.events import AGGREGATES, OF_EVENTS, TYPE, UNIT, Aggregates
 from identity_graph.domain.rules import NamespaceClass, Rules
 from identity_graph.domain.traits import DATE, NAME, TRAIT, TraitType, as_date, microseconds
 
@@ -28,11 +33,16 @@ MAX_DAYS = 36_500
 MAX_NAME = 64
 #: Greatest bound of a count; of events in a number of days, each of which is looked at when one of them passes.
 MAX_SIZE, MAX_EVENTS = 1_000_000, 1_000
+#: Events of one identifier in a number of days whose amounts are summed, the latest: a robot may have millions.
+MAX_SUMMED = 10_000
+#: Greatest bound of a sum: in ten-thousandths it fits into 64 bits.
+MAX_SUM = 1_000_000_000_000
 #: Names that a message lists where none is near to what was written.
 MAX_NAMED = 20
 
 SEEN, IDENTIFIERS, EVENTS = "seen", "identifiers", "events"
-"""Names of the facts that are no property of the profile. Of events there is also ``events:TYPE`` for each type."""
+"""Names of the facts that are no property of the profile. Of events there is also ``events:TYPE`` for each type, and
+``events:`` for all of them."""
 
 UNKNOWN = "UNKNOWN_TRAIT"
 """The code of what is no mistake yet: a rule may be there before the data."""
@@ -49,19 +59,58 @@ class InvalidRule(Exception):
         self.code, self.path = code, path
 
 
+class Recent:
+    """The latest events of one type: their ``moments``, in microseconds since 1970, the latest first."""
+
+    __slots__ = ("_sums", "moments")
+
+    def __init__(self, events: Iterable[tuple[int, int]] = ()) -> None:
+        """``events`` are moments and amounts (in ten-thousandths)."""
+        ordered = sorted(events, reverse=True)
+        self.moments = [moment for moment, _ in ordered]
+        self._sums = [0, *accumulate(amount for _, amount in ordered)]
+
+    def since(self, moment: int) -> tuple[int, int]:
+        """How many there were from a moment on, and the sum of their amounts."""
+        many = bisect_right(self.moments, -moment, key=lambda at: -at)
+        return many, self._sums[many]
+
+
+NONE_RECENT = Recent()
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the rules are about: the properties that show the golden record, how many identifiers there are of each
-    namespace, and when any of them was last seen (microseconds since 1970).
-
-    ``tallies`` are the events by type, ``recent`` the moments of the latest of each type, as many as a rule may count.
-    """
+    namespace, what the events add up to, and the latest events of each type, as many as a rule may count or sum."""
 
     shown: Mapping[str, Any]
     namespaces: Mapping[str, int]
-    last_seen: int
-    tallies: Mapping[str, int] = field(default_factory=dict[str, int])
-    recent: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    aggregates: Aggregates = field(default_factory=Aggregates)
+    recent: Mapping[str, Recent] = field(default_factory=dict[str, Recent])
+
+    @property
+    def last_seen(self) -> int:
+        """Microseconds since 1970."""
+        return self.aggregates.last_seen or 0
+
+    def value(self, name: str) -> Any:
+        """What a trait's value is, None where there is none; of an aggregate that is a moment only what sources say."""
+        shown = self.shown.get(TRAIT + name)
+        if shown is None and name in AGGREGATES and AGGREGATES[name] is not TraitType.DATE:
+            return self.aggregates.trait(name)
+        return shown
+
+    def date(self, name: str) -> Any:
+        """The moment that a trait says, in microseconds since 1970."""
+        if AGGREGATES.get(name) is TraitType.DATE and self.shown.get(TRAIT + name) is None:
+            return self.aggregates.trait(name)
+        return self.shown.get(DATE + name)
+
+    def told(self, name: str) -> Any:
+        """A trait's value as it is told."""
+        value, date = self.value(name), self.date(name)
+        return as_date(date) if value is None and date is not None else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +148,24 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """So many events of a type, ever or ``within`` the last microseconds. Bounds are inclusive."""
+    """So many events of a type, ever or ``within`` the last microseconds, whose amounts sum up to so much, in
+    ten-thousandths. Bounds are inclusive; a sum has none where neither is given."""
 
     type: str
     least: int
     most: int | None
     within: int | None
+    sum_least: int | None = None
+    sum_most: int | None = None
+
+    @property
+    def sums(self) -> bool:
+        return self.sum_least is not None or self.sum_most is not None
 
     @property
     def enough(self) -> int:
-        """How many of the latest events tell whether it holds."""
-        return max(self.least, 1, 0 if self.most is None else self.most + 1)
+        """How many of the latest events tell whether it holds; of each identifier, where they are summed."""
+        return MAX_SUMMED if self.sums else max(self.least, 1, 0 if self.most is None else self.most + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +300,7 @@ def _identifiers(raw: Mapping[str, Any], path: Path) -> HasIdentifiers:
 
 
 def _events(raw: Mapping[str, Any], path: Path) -> Happened:
-    _only(raw, path, ("type", "count", "withinDays"))
+    _only(raw, path, ("type", "count", "sum", "withinDays"))
     type, days = raw.get("type"), raw.get("withinDays")
     if not isinstance(type, str) or not TYPE.fullmatch(type):
         message = "an event's type has 1 to 64 small letters, digits, '_', '.', ':' or '-'"
@@ -253,7 +309,29 @@ def _events(raw: Mapping[str, Any], path: Path) -> Happened:
     count = _table({} if raw.get("count") is None else raw.get("count"), here, "count")
     _only(count, here, ("atLeast", "atMost"))
     within = None if days is None else _days(days, (*path, "withinDays"))
-    return Happened(type, *_bounds(count, here, MAX_SIZE if within is None else MAX_EVENTS), within)
+    least, most = _bounds(count, here, MAX_SIZE if within is None else MAX_EVENTS)
+    return Happened(type, least, most, within, *_sums(raw.get("sum"), (*path, "sum")))
+
+
+def _sums(raw: object, path: Path) -> tuple[int | None, int | None]:
+    """The bounds of a sum in ten-thousandths."""
+    if raw is None:
+        return None, None
+    given = _table(raw, path, "sum")
+    _only(given, path, ("atLeast", "atMost"))
+    if not given:
+        raise InvalidRule("INVALID_RULE", "give at least one operator: atLeast, atMost", path)
+    least, most = (_amount(given.get(key), (*path, key)) for key in ("atLeast", "atMost"))
+    return least, most
+
+
+def _amount(value: object, path: Path) -> int | None:
+    if value is None:
+        return None
+    number = _number(value, path)
+    if not abs(number) <= MAX_SUM:
+        raise InvalidRule("TYPE_MISMATCH", f"{path[-1]} compares with a number up to {MAX_SUM:,}", path)
+    return round(number * UNIT)
 
 
 def _bounds(raw: Mapping[str, Any], path: Path, greatest: int) -> tuple[int, int | None]:
@@ -353,6 +431,7 @@ _OPERANDS: Mapping[str, Callable[[object, Path], Any]] = {
     "withinDays": _days,
 }
 OF_DATES = frozenset({"before", "after", "withinDays"})
+_OF_TEXTS = frozenset({"equals", "notEquals", "in", "contains", "startsWith"})
 _OF_NUMBERS = frozenset({"atLeast", "atMost", "greaterThan", "lessThan"})
 
 
@@ -386,6 +465,10 @@ class Definitions:
             match leaf:
                 case TraitIs(name, tests):
                     found.update(DATE + name if t.operator in OF_DATES else TRAIT + name for t in tests)
+                    if name in OF_EVENTS:
+                        found.update((EVENTS, f"{EVENTS}:{OF_EVENTS[name]}", TRAIT + name))
+                    elif name in AGGREGATES:
+                        found.update((SEEN, TRAIT + name))
                 case HasIdentifiers():
                     found.add(IDENTIFIERS)
                 case Seen():
@@ -406,8 +489,16 @@ class Definitions:
         )
 
     def counted(self, rule: Rule) -> Iterator[Happened]:
-        """The conditions on events."""
-        return (leaf for leaf in self._whole(rule) if isinstance(leaf, Happened))
+        """The conditions on events of a number of days."""
+        return (leaf for leaf in self._whole(rule) if isinstance(leaf, Happened) and leaf.within is not None)
+
+    def tallied(self, rule: Rule) -> Iterator[str]:
+        """The types of events whose totals it is about."""
+        for leaf in self._whole(rule):
+            if isinstance(leaf, Happened) and leaf.within is None:
+                yield leaf.type
+            elif isinstance(leaf, TraitIs) and leaf.name in OF_EVENTS:
+                yield OF_EVENTS[leaf.name]
 
     def _whole(self, rule: Rule) -> Iterator[Leaf]:
         for leaf in leaves(rule):
@@ -459,13 +550,12 @@ class Definitions:
             case TraitIs(name, tests):
                 return all(_trait_passes(test, name, facts, at) for test in tests)
             case HasIdentifiers():
-                many = self.count(rule, facts)
-                return rule.least <= many and (rule.most is None or many <= rule.most)
+                return _lies(self.count(rule, facts), rule.least, rule.most)
             case Seen(tests):
                 return all(_date_passes(test, facts.last_seen, at, future=True) for test in tests)
-            case Happened(_, least, most):
-                many = _events_of(rule, facts, at)
-                return least <= many and (most is None or many <= most)
+            case Happened():
+                many, sum = _events_of(rule, facts, at)
+                return _lies(many, rule.least, rule.most) and _lies(sum, rule.sum_least, rule.sum_most)
             case InSegment():
                 return self.holds(self.named(rule), facts, at)
 
@@ -495,7 +585,7 @@ class Definitions:
                 yield told("not")
                 yield from self.explain(part, facts, at, (*path, "not"))
             case TraitIs(name, tests):
-                yield told(f"{name} {_words_of(tests)}", facts.shown.get(TRAIT + name))
+                yield told(f"{name} {_words_of(tests)}", facts.told(name))
             case HasIdentifiers():
                 which = rule.namespace or (f"of class {rule.cls}" if rule.cls else "of any namespace")
                 yield told(f"identifiers {which}: {_range(rule.least, rule.most)}", self.count(rule, facts))
@@ -503,7 +593,9 @@ class Definitions:
                 yield told(f"last seen {_words_of(tests)}", as_date(facts.last_seen))
             case Happened(type, least, most, within):
                 days = "" if within is None else f" within {within / DAY:g} days"
-                yield told(f"events {type}{days}: {_range(least, most)}", _events_of(rule, facts, at))
+                many, sum = _events_of(rule, facts, at)
+                actual = {"count": many, "sum": sum / UNIT} if rule.sums else many
+                yield told(f"events {type}{days}: {_range(least, most)}{_sum_range(rule)}", actual)
             case InSegment(name):
                 yield told(f"in segment {name}")
                 yield from self.explain(self.named(rule), facts, at, (*path, "segment", name))
@@ -515,16 +607,28 @@ class Definitions:
         return next((moment for moment in sorted(moments) if self.holds(rule, facts, moment) is not now), None)
 
 
+def _lies(number: int, least: int | None, most: int | None) -> bool:
+    return (least is None or least <= number) and (most is None or number <= most)
+
+
 def _range(least: int, most: int | None) -> str:
     return f"{least} at least" + ("" if most is None else f", {most} at most")
 
 
-def _events_of(leaf: Happened, facts: Facts, at: int) -> int:
-    """How many there are; of a number of days no more than is enough to know."""
+def _sum_range(leaf: Happened) -> str:
+    bounds = ((leaf.sum_least, "at least"), (leaf.sum_most, "at most"))
+    said = ", ".join(f"{bound / UNIT:.15g} {which}" for bound, which in bounds if bound is not None)
+    return said and f", sum {said}"
+
+
+def _events_of(leaf: Happened, facts: Facts, at: int) -> tuple[int, int]:
+    """How many there are, and the sum of their amounts; where nothing is summed, no more of a number of days than is
+    enough to know."""
     if leaf.within is None:
-        return facts.tallies.get(leaf.type, 0)
-    since = at - leaf.within
-    return sum(moment >= since for moment in facts.recent.get(leaf.type, ())[: leaf.enough])
+        total = facts.aggregates.total(leaf.type)
+        return (total.count, total.amount) if total else (0, 0)
+    many, sum = facts.recent.get(leaf.type, NONE_RECENT).since(at - leaf.within)
+    return many if leaf.sums else min(many, leaf.enough), sum
 
 
 def _words_of(tests: Sequence[Test]) -> str:
@@ -547,11 +651,12 @@ def _turns(leaf: Leaf, facts: Facts) -> Iterator[int]:
     """The moments at which a condition may turn."""
     match leaf:
         case TraitIs(name, tests):
-            since = facts.shown.get(DATE + name)
+            since = facts.date(name)
         case Seen(tests):
             since = facts.last_seen
         case Happened(type, _, _, within) if within is not None:
-            yield from (moment + within + 1 for moment in facts.recent.get(type, ())[: leaf.enough])
+            moments = facts.recent.get(type, NONE_RECENT).moments
+            yield from (moment + within + 1 for moment in (moments if leaf.sums else moments[: leaf.enough]))
             return
         case _:
             return
@@ -562,11 +667,11 @@ def _turns(leaf: Leaf, facts: Facts) -> Iterator[int]:
 
 def _trait_passes(test: Test, name: str, facts: Facts, at: int) -> bool:
     if test.operator in OF_DATES:
-        date = facts.shown.get(DATE + name)
+        date = facts.date(name)
         return date is not None and _date_passes(test, date, at, future=False)
-    value, operand = facts.shown.get(TRAIT + name), test.operand
+    value, operand = facts.value(name), test.operand
     if test.operator == "exists":
-        return (value is not None) is operand
+        return (value is not None or facts.told(name) is not None) is operand
     if value is None:
         return False
     match test.operator:
@@ -619,24 +724,32 @@ def _date_passes(test: Test, date: int, at: int, *, future: bool) -> bool:
 
 def misfits(rule: Rule, types: Mapping[str, frozenset[TraitType]]) -> list[InvalidRule]:
     """What a rule asks of traits that they cannot answer: one that nobody has (``UNKNOWN_TRAIT``), or an operator for
-    which all its values are of the wrong type (``TYPE_MISMATCH``). ``types`` are those of all known traits."""
+    which all its values are of the wrong type (``TYPE_MISMATCH``). ``types`` are those of all known traits, to which
+    aggregates are added here."""
     found: list[InvalidRule] = []
+    of_any = {name: types.get(name, frozenset()) | {type} for name, type in AGGREGATES.items()}
+    all_types = {**types, **of_any}
     for path, leaf in located(rule):
         if not isinstance(leaf, TraitIs):
             continue
         here = (*path, "trait")
-        known = types.get(leaf.name)
+        known = all_types.get(leaf.name)
         if known is None:
-            message = f"nobody has a trait {leaf.name} yet{near(leaf.name, sorted(types))}"
+            message = f"nobody has a trait {leaf.name} yet{near(leaf.name, sorted(all_types))}"
             found.append(InvalidRule(UNKNOWN, message, (*here, "name")))
             continue
         for test in leaf.tests:
-            wanted = _fitting(test)
+            # An aggregate that is a moment is no text that could be compared, but what sources say in its place is.
+            is_moment = AGGREGATES.get(leaf.name) is TraitType.DATE and leaf.name not in types
+            wanted = _TEXTS if is_moment and test.operator in _OF_TEXTS else _fitting(test)
             if wanted and not wanted & known:
                 kinds, fit = (" or ".join(sorted(one)) for one in (known, wanted))
                 message = f"{test.operator} is for {fit}, but {leaf.name} is {kinds}"
                 found.append(InvalidRule("TYPE_MISMATCH", message, (*here, test.operator)))
     return found
+
+
+_TEXTS = frozenset({TraitType.TEXT})
 
 
 def _fitting(test: Test) -> frozenset[TraitType]:

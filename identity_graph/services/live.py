@@ -15,9 +15,10 @@ import orjson
 import uuid_utils
 
 from identity_graph.domain.decision import Plan
+from identity_graph.domain.events import EVERY_TYPE, Tally, aggregates
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import Rules
-from identity_graph.domain.segments import EVENTS, IDENTIFIERS, SEEN, Definitions, Facts, parse_rule
+from identity_graph.domain.segments import EVENTS, IDENTIFIERS, SEEN, Definitions, Facts, Recent, parse_rule
 from identity_graph.domain.traits import DATE, TRAIT
 from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits
 from identity_graph.services.catalogue import revisions as read_revisions
@@ -81,9 +82,9 @@ def turned_by(plan: Plan) -> set[str]:
 
 
 def moved_by(plan: Plan) -> set[str]:
-    """The profiles that give or take members."""
+    """The profiles that give or take members, or lose some."""
     moved = {id for pair in plan.absorb for id in pair} | turned_by(plan)
-    if plan.move:
+    if plan.move or plan.leave:
         moved |= {id for id, profile in plan.profiles.items() if profile.changed} | {id for _, id in plan.move}
     return moved
 
@@ -131,7 +132,7 @@ def keep_current(
         if known and known.new:
             facts.add(EVERYTHING)
     for home, type in happened:
-        changed.setdefault(home, set()).add(f"{EVENTS}:{type}")
+        changed.setdefault(home, set()).update((f"{EVENTS}:{type}", f"{EVENTS}:{EVERY_TYPE}"))
     for id in turned:
         changed[element[id]].add(EVERYTHING)
     follow(tx, changed, current, at)
@@ -155,7 +156,7 @@ def evaluate(tx: Transaction, affected: Mapping[str, AbstractSet[str]], current:
     leaving: list[list[str]] = []
     due: list[list[str | int | None]] = []
     rules = current.definitions
-    for element, id, is_active, facts, inside, noted in read_facts(tx, affected, names, current):
+    for element, id, is_active, facts, inside, noted in read_facts(tx, affected, names, current, at):
         known = affected[element] & rules.rules.keys() if is_active else frozenset[str]()
         wanted = {name for name in known if rules.holds(rules.rules[name], facts, at)}
         is_in = set(inside) & (affected[element] if is_active else set(inside))
@@ -182,21 +183,25 @@ Row = tuple[str, str, bool, Facts, list[str], int | None]
 """Element, id, whether the profile is somebody's now, its facts, the segments it is in, and the moment noted for it."""
 
 
-def read_facts(tx: Transaction, elements: Iterable[str], names: Iterable[str], current: Active) -> list[Row]:
-    """What the rules of these segments are about, of profiles."""
+def read_facts(tx: Transaction, elements: Iterable[str], names: Iterable[str], current: Active, at: int) -> list[Row]:
+    """What the rules of these segments are about, of profiles, as far as it counts at a moment or later."""
     rules = current.definitions
     known = [rules.rules[name] for name in names if name in rules.rules]
     about = frozenset[str]().union(*(rules.depends(rule) for rule in known))
     counted = {leaf for rule in known for leaf in rules.counted(rule)}
+    tallied = {type for rule in known for type in rules.tallied(rule)}
+    since: dict[str, int] = {}
+    for leaf in counted:
+        since[leaf.type] = min(since.get(leaf.type, at), at - (leaf.within or 0))
     properties = sorted(name for name in about if name.startswith((TRAIT, DATE)))
     found = tx.one(
         "segment/facts",
         elements=sorted(elements),
         names=properties,
         identifiers=not about.isdisjoint((SEEN, IDENTIFIERS)),
-        types=sorted({leaf.type for leaf in counted if leaf.within is None}),
-        recent=sorted({leaf.type for leaf in counted if leaf.within is not None}),
-        most=max((leaf.enough for leaf in counted if leaf.within is not None), default=0),
+        types=[None] if EVERY_TYPE in tallied else sorted(tallied),
+        recent=[[type, moment] for type, moment in sorted(since.items())],
+        most=max((leaf.enough for leaf in counted), default=0),
     )
     return [
         (element, id, is_active, _facts(dict(zip(properties, shown, strict=True)), members, tallies, runs), inside, due)
@@ -205,16 +210,17 @@ def read_facts(tx: Transaction, elements: Iterable[str], names: Iterable[str], c
 
 
 def _facts(
-    shown: dict[str, Any], members: list[tuple[str, int, int]], tallies: list[tuple[str, int]], runs: list[Any]
+    shown: dict[str, Any], members: list[tuple[str, int, int, int]], tallies: list[Any], runs: list[Any]
 ) -> Facts:
-    """Facts from what the database tells; a list of recent moments may be there several times, one an identifier."""
-    recent: dict[str, list[int]] = defaultdict(list)
-    for type, moments in runs:
-        recent[type] += moments
+    """Facts from what the database tells; a list of recent events may be there several times, one an identifier."""
+    recent: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for type, events in runs:
+        recent[type] += [(moment, amount) for moment, amount in events]
+    first = min((first for _, _, first, _ in members), default=None)
+    last = max((last for _, _, _, last in members), default=None)
     return Facts(
         shown,
-        {namespace: many for namespace, many, _ in members},
-        max((seen for _, _, seen in members), default=0),
-        dict(tallies),
-        {type: sorted(moments, reverse=True) for type, moments in recent.items()},
+        {namespace: many for namespace, many, _, _ in members},
+        aggregates((Tally(*one) for one in tallies), first, last),
+        {type: Recent(events) for type, events in recent.items()},
     )

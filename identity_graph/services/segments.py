@@ -150,7 +150,7 @@ class Segments:
             rows = tx.run("segment/profile_element", id=profile)
             if not rows:
                 return None
-            ((_, id, is_active, facts, inside, _),) = read_facts(tx, [rows[0][0]], [name], current)
+            ((_, id, is_active, facts, inside, _),) = read_facts(tx, [rows[0][0]], [name], current, at)
             told = list(current.definitions.explain(current.definitions.rules[name], facts, at))
             turns = current.definitions.flips(current.definitions.rules[name], facts, at) if is_active else None
             return Explained(id, name in inside, told, turns)

@@ -8,11 +8,13 @@ What a profile lacks makes a condition null, which counts as false where nothing
 so. Only below ``NOT`` it is made false by ``coalesce``, which would hide a condition from the indexes elsewhere.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, LiteralString, cast
 
+from identity_graph.domain.events import AGGREGATES
 from identity_graph.domain.segments import (
+    MAX_SUMMED,
     OF_DATES,
     AllOf,
     AnyOf,
@@ -26,7 +28,7 @@ from identity_graph.domain.segments import (
     Test,
     TraitIs,
 )
-from identity_graph.domain.traits import DATE, NAME, TRAIT
+from identity_graph.domain.traits import DATE, NAME, TRAIT, TraitType
 from identity_graph.store.statements import statement
 
 #: Stands in a statement where the predicate goes, and makes it a statement by itself.
@@ -36,6 +38,20 @@ INDEXED = "trait:name"
 
 _COMPARISONS = {"equals": "=", "notEquals": "<>", "in": "IN", "atLeast": ">=", "atMost": "<=", "greaterThan": ">",
                 "lessThan": "<", "startsWith": "STARTS WITH", "before": "<", "after": ">"}  # fmt: skip
+
+_MEMBERS = "(p)<-[:MEMBER_OF]-(i:Identifier)"
+_TALLIES = f"{_MEMBERS}<-[:COUNTS]-(t:Tally)"
+_PURCHASES = f"{_TALLIES} WHERE t.type = 'purchase'"
+#: What makes an aggregate of a profile, by its name; null for who has none. The domain sums in ten-thousandths too.
+_AGGREGATES = {
+    "favourite_channel": f"{{ MATCH {_TALLIES} WITH t.source AS source, sum(t.count) AS many "
+    "ORDER BY many DESC, source LIMIT 1 RETURN source }",
+    "first_seen": f"{{ MATCH {_MEMBERS} RETURN min(i.first_seen) AS first }}",
+    "last_purchase": f"{{ MATCH {_PURCHASES} RETURN max(t.last) AS last }}",
+    "last_seen": f"{{ MATCH {_MEMBERS} RETURN max(i.last_seen) AS last }}",
+    "lifetime_value": f"{{ MATCH {_PURCHASES} WITH count(t) AS many, sum(t.amount) AS amount "
+    "RETURN CASE WHEN many > 0 THEN toFloat(amount) / 10000.0 END AS value }",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +75,15 @@ def index_of(name: str, property: str) -> LiteralString:
 
 
 def indexable(rule: Rule) -> set[str]:
-    """The properties by whose index profiles that satisfy the rule can be found."""
+    """The properties by whose index profiles that satisfy the rule can be found. Aggregates are summed up."""
     match rule:
         case AllOf(parts) | AnyOf(parts):
             return {name for part in parts for name in indexable(part)}
         case TraitIs(name, tests):
             return {
-                (DATE if test.operator in OF_DATES else TRAIT) + name
+                _prefix(test) + name
                 for test in tests
-                if test.operator not in ("contains", "notEquals", "exists")
+                if test.operator not in ("contains", "notEquals", "exists") and name not in AGGREGATES
             }
         case _:
             return set()
@@ -76,7 +92,7 @@ def indexable(rule: Rule) -> set[str]:
 def satisfying(rule: Rule, definitions: Definitions, now: int) -> Compiled:
     """The profiles that satisfy a rule. ``now`` is in microseconds since 1970."""
     compiler = _Compiler(definitions, {"now": now})
-    return Compiled(compiler.predicate(rule, None), compiler.params)
+    return compiler.all_of([(part, None) for part in (rule.parts if isinstance(rule, AllOf) else (rule,))])
 
 
 def not_satisfying(rule: Rule, definitions: Definitions, now: int) -> Compiled:
@@ -86,15 +102,34 @@ def not_satisfying(rule: Rule, definitions: Definitions, now: int) -> Compiled:
 def turning(rule: Rule, definitions: Definitions, now: int) -> Compiled:
     """Those that time alone may make satisfy a rule, or not: they would if time made the best of all its conditions,
     and would not if it made the worst."""
-    compiler = _Compiler(definitions, {"now": now})
-    best, worst = (compiler.predicate(rule, assumed) for assumed in (True, False))
-    return Compiled(f"{best} AND NOT coalesce({worst}, false)", compiler.params)
+    # What is assumed is turned within NOT.
+    return _Compiler(definitions, {"now": now}).all_of([(rule, True), (Not(rule), True)])
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiler:
+    """``summed`` is how the database finds what it sums up, by what it is called."""
+
     definitions: Definitions
     params: dict[str, Any]
+    summed: dict[str, str] = field(default_factory=dict[str, str])
+
+    def all_of(self, parts: Iterable[tuple[Rule, bool | None]]) -> Compiled:
+        """Profiles that satisfy all of these. Sums are found once each and before what compares them, as the planner
+        repeats whatever stands among AND and OR; conditions without any stay outside, for the indexes."""
+        plain: list[str] = []
+        among_sums: list[str] = []
+        for rule, assumed in parts:
+            text = self.predicate(rule, assumed)
+            (among_sums if any(name in text for name in self.summed) else plain).append(text)
+        if among_sums:
+            found = ", ".join(f"head(COLLECT {query}) AS {name}" for name, query in self.summed.items())
+            plain.append(f"EXISTS {{ WITH {found} WHERE {' AND '.join(among_sums)} RETURN 1 AS one }}")
+        return Compiled(" AND ".join(plain), self.params)
+
+    def _sum(self, name: str, query: str) -> str:
+        self.summed[name] = query
+        return name
 
     def predicate(self, rule: Rule, assumed: bool | None) -> str:
         """``assumed``: what conditions on the last days count as; None for what they are."""
@@ -125,7 +160,7 @@ class _Compiler:
     def _trait(self, test: Test, name: str, assumed: bool | None) -> str:
         if not NAME.fullmatch(name):
             raise ValueError("the name of a trait was not checked")
-        of = f"p.`{DATE if test.operator in OF_DATES else TRAIT}{name}`"
+        of = self._aggregate(name, test) if name in AGGREGATES else f"p.`{_prefix(test)}{name}`"
         if test.operator == "exists":
             return f"{of} IS NOT NULL" if test.operand else f"{of} IS NULL"
         if test.operator == "withinDays" and assumed is not None:
@@ -153,10 +188,10 @@ class _Compiler:
                 # A namespace that has no rule of its own is of this class too.
                 which = f"({which} OR NOT split(i.key, ':')[0] IN {self._value(list(known))})"
             many = f"COUNT {{ (p)<-[:MEMBER_OF]-(i:Identifier) WHERE {which} }}"
-        return self._within(many, leaf.least, leaf.most)
+        return self._within(many, leaf.least or None, leaf.most)
 
-    def _within(self, many: str, least: int, most: int | None) -> str:
-        bounds = [f"{many} >= {self._value(least)}"] if least else []
+    def _within(self, many: str, least: int | None, most: int | None) -> str:
+        bounds = [f"{many} >= {self._value(least)}"] if least is not None else []
         if most is not None:
             bounds.append(f"{many} <= {self._value(most)}")
         return f"({' AND '.join(bounds)})" if bounds else "true"
@@ -164,15 +199,41 @@ class _Compiler:
     def _events(self, leaf: Happened, assumed: bool | None) -> str:
         type = self._value(leaf.type)
         if leaf.within is None:
-            counts = f"[(p)<-[:MEMBER_OF]-(:Identifier)<-[:COUNTS]-(t:Tally) WHERE t.type = {type} | t.count]"
-            return self._within(f"reduce(n = 0, many IN {counts} | n + many)", leaf.least, leaf.most)
-        of_identifier = f"e.by = i.key AND e.type = {type} AND e.observed_at >= $now - {self._value(leaf.within)}"
-        events = f"{{ MATCH (p)<-[:MEMBER_OF]-(i:Identifier) MATCH (e:Event) WHERE {of_identifier} }}"
-        holds = self._within(f"COUNT {events}", leaf.least, leaf.most)
+            sums = (f"{{ MATCH {_TALLIES} WHERE t.type = {type} RETURN sum(t.{n}) AS n }}" for n in ("count", "amount"))
+            return self._counted(leaf, *sums)
+        since = f"e.observed_at >= $now - {self._value(leaf.within)}"
+        of_identifier = f"{{ MATCH (e:Event) WHERE e.by = i.key AND e.type = {type} AND {since}"
+        events = f"{{ MATCH {_MEMBERS} WHERE EXISTS {of_identifier} }} }}"
+        many = f"{{ MATCH {_MEMBERS} RETURN sum(COUNT {of_identifier} }}) AS n }}"
+        latest = (
+            f"{of_identifier} RETURN e.amount AS amount ORDER BY e.observed_at DESC, e.id DESC LIMIT {MAX_SUMMED} }}"
+        )
+        each = f"reduce(n = 0, amount IN COLLECT {latest} | n + coalesce(amount, 0))"
+        amounts = f"{{ MATCH {_MEMBERS} RETURN sum({each}) AS n }}"
+        holds = self._counted(leaf, many, amounts)
         if assumed is None:
             return holds
         # Time takes events away, where there are any.
         return f"({holds} OR EXISTS {events})" if assumed else f"({holds} AND NOT EXISTS {events})"
+
+    def _counted(self, leaf: Happened, many: str, sum: str) -> str:
+        """``many`` and ``sum`` find what is compared, where it is."""
+        holds = "true"
+        if leaf.least or leaf.most is not None:
+            holds = self._within(self._sum(f"many_{len(self.summed)}_", many), leaf.least or None, leaf.most)
+        if not leaf.sums:
+            return holds
+        name = self._sum(f"sum_{len(self.summed)}_", sum)
+        return f"({holds} AND {self._within(name, leaf.sum_least, leaf.sum_most)})"
+
+    def _aggregate(self, name: str, test: Test) -> str:
+        """The value that a test is about: what sources say, else the aggregate, if a test of this kind can ask it."""
+        said, own = f"p.`{TRAIT}{name}`", f"p.`{_prefix(test)}{name}`"
+        if test.operator != "exists" and (AGGREGATES[name] is TraitType.DATE) is not (test.operator in OF_DATES):
+            return own
+        found = self._sum(f"aggregate_{name}_", _AGGREGATES[name])
+        either = f"CASE WHEN {said} IS NULL THEN {found} ELSE {own} END"
+        return f"coalesce({said}, {found})" if test.operator == "exists" else either
 
     def _seen(self, test: Test, assumed: bool | None) -> str:
         if test.operator == "withinDays" and assumed is False:
@@ -186,6 +247,10 @@ class _Compiler:
                 return f"NOT {_any_seen(f'>= {value}')}"
             case _:
                 return _any_seen(f"> {value}")
+
+
+def _prefix(test: Test) -> str:
+    return DATE if test.operator in OF_DATES else TRAIT
 
 
 def _any_seen(when: str) -> str:

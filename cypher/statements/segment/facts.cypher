@@ -1,6 +1,6 @@
 // name: segment/facts
-// summary: What rules are about, of profiles, and which segments they are in. Identifiers are told by namespace: how many, and last seen when. Of events the number by type, for some types, and the latest moments, for some; each list of those has its type first, and as many as `most` of each identifier.
-// params: elements: List<String>, names: List<String>, identifiers: Boolean, types: List<String>, recent: List<String>, most: Integer
+// summary: What rules are about, of profiles, and which segments they are in. Identifiers are told by namespace: how many, seen first and last when. Of events the tallies, for some types (null: for all), and the latest moments with their amounts, for some, each with a moment before which none counts; each list of those has its type first, and as many as `most` of each identifier.
+// params: elements: List<String>, names: List<String>, identifiers: Boolean, types: List<String>, recent: List<List<Any>>, most: Integer
 // returns: found: List<List<Any>>
 // access: read
 // index: event_run
@@ -8,26 +8,25 @@ UNWIND $elements AS element
 MATCH (p:Profile) WHERE elementId(p) = element
 CALL (p) {
   MATCH (p)<-[:MEMBER_OF]-(i:Identifier) WHERE $identifiers
-  WITH split(i.key, ':')[0] AS namespace, count(*) AS many, max(i.last_seen) AS seen
-  RETURN collect([namespace, many, seen]) AS members
+  WITH split(i.key, ':')[0] AS namespace, count(*) AS many, min(i.first_seen) AS first, max(i.last_seen) AS last
+  RETURN collect([namespace, many, first, last]) AS members
 }
 CALL (p) {
   UNWIND $types AS type
-  MATCH (p)<-[:MEMBER_OF]-(:Identifier)<-[:COUNTS]-(t:Tally) WHERE t.type = type
-  WITH type, sum(t.count) AS many
-  RETURN collect([type, many]) AS tallies
+  MATCH (p)<-[:MEMBER_OF]-(:Identifier)<-[:COUNTS]-(t:Tally) WHERE type IS NULL OR t.type = type
+  RETURN collect([t.type, t.source, t.count, t.first, t.last, t.amount]) AS tallies
 }
 CALL (p) {
-  UNWIND $recent AS type
+  UNWIND $recent AS one
   MATCH (p)<-[:MEMBER_OF]-(i:Identifier)
-  CALL (i, type) {
+  CALL (i, one) {
     MATCH (e:Event)
     USING INDEX e:Event(by, type, observed_at)
-    WHERE e.by = i.key AND e.type = type AND e.observed_at >= 0
-    WITH e.observed_at AS at ORDER BY at DESC LIMIT $most
-    RETURN collect(at) AS moments
+    WHERE e.by = i.key AND e.type = one[0] AND e.observed_at >= one[1]
+    WITH e ORDER BY e.observed_at DESC, e.id DESC LIMIT $most
+    RETURN collect([e.observed_at, coalesce(e.amount, 0)]) AS events
   }
-  RETURN collect([type, moments]) AS runs
+  RETURN collect([one[0], events]) AS runs
 }
 RETURN collect([
   element, p.id, p.status = 'ACTIVE', [name IN $names | p[name]], members, tallies, runs,
