@@ -35,6 +35,7 @@ LATE = {
     "match": Late("identity_graph.cli_models:match_app", "Find records of the same person by what they say."),
     "events": Late("identity_graph.cli_events:events_app", "Look after the events of people."),
     "segment": Late("identity_graph.cli_segments:segment_app", "Groups of people by rules, kept as the data changes."),
+    "score": Late("identity_graph.cli_scores:score_app", "Learn what people will probably do, as a trait."),
     "audit": Late("identity_graph.cli_audit:audit_app", "See who read and who changed."),
     "export": Late("identity_graph.cli_segments:export_app", "Write profiles to Parquet, CSV or JSON Lines."),
     "rules": Late("identity_graph.cli_rules:rules_app", "Work with rules files."),

@@ -28,6 +28,7 @@ SCANS = {
     **{f"model/{verb}": "there are a few models" for verb in ("activate", "active", "list")},
     **{f"retraction/{what}": "looks at all observations, when a steward retracts some" for what in _RETRACTING},
     "export/columns": "reads all profiles, once an export",
+    "score/span": "looks at all tallies, once a training",
     "segment/joining": "evaluates a rule over all profiles, once a definition",
     "segment/list": "there are a few segments",
     "segment/preview": "evaluates a rule over all profiles",

@@ -7,7 +7,7 @@
 UNWIND $elements AS element
 MATCH (p:Profile) WHERE elementId(p) = element
 CALL (p) {
-  MATCH (p)<-[:MEMBER_OF]-(:Identifier)<-[:HAS|OVERRIDES]-(r) WHERE r.until IS NULL
+  MATCH (p)<-[:MEMBER_OF]-(:Identifier)<-[:HAS|OVERRIDES|SCORES]-(r) WHERE r.until IS NULL
   RETURN collect([r.source, r.observed_at, r.traits, r.key, r.reason]) AS records
 }
 WITH element, records, [name IN keys(p) WHERE name STARTS WITH 'trait:' OR name STARTS WITH 'date:' | [name, p[name]]] AS shown

@@ -5,7 +5,7 @@
 // access: read
 // index: profile_id
 UNWIND $ids AS id
-MATCH (p:Profile {id: id})<-[:MEMBER_OF]-(:Identifier)<-[:HAS|OVERRIDES]-(r)
+MATCH (p:Profile {id: id})<-[:MEMBER_OF]-(:Identifier)<-[:HAS|OVERRIDES|SCORES]-(r)
 USING INDEX SEEK p:Profile(id)
 WHERE r.until IS NULL
 WITH id, collect([r.source, r.observed_at, r.traits, r.key, r.reason]) AS items
