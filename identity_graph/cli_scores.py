@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from identity_graph.database import database
+from identity_graph.database import opened_graph
 from identity_graph.domain.scores import BadScore, Task
 from identity_graph.services import scores
 from identity_graph.services.active_rules import active_rules
@@ -48,7 +48,7 @@ def train(
     task = Task(name, event, within_days)
     with _refusals():
         task.check()
-    with _graph(data_dir, as_json) as (graph, folder), _told("read") as told:
+    with _graph(data_dir, "score train", as_json) as (graph, folder), _told("read") as told:
         trained = scores.train(graph, task, folder, now(), told)
         applied = _apply(graph, folder, name) if apply else None
     judged = trained.judged
@@ -74,7 +74,7 @@ def apply(name: Name, data_dir: DataDir = None, as_json: AsJson = False) -> None
 
     Example: identity-graph score apply buys_soon
     """
-    with _graph(data_dir, as_json) as (graph, folder):
+    with _graph(data_dir, "score apply", as_json) as (graph, folder):
         applied = _apply(graph, folder, name)
     if as_json:
         typer.echo(json.dumps(asdict(applied)))
@@ -94,15 +94,10 @@ def _told(done: str) -> Generator[scores.Told]:
 
 
 @contextmanager
-def _graph(data_dir: Path | None, as_json: bool) -> Generator[tuple[Graph, Path]]:
+def _graph(data_dir: Path | None, command: str, as_json: bool) -> Generator[tuple[Graph, Path]]:
     """The graph, and the folder of its scores."""
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
-    with (
-        _refusals(),
-        database(settings, progress=not as_json) as connection,
-        closing(Graph.connect(connection)) as graph,
-    ):
-        graph.migrate(now())
+    with _refusals(), opened_graph(settings, command, progress=not as_json) as graph:
         yield graph, settings.data_dir / "scores"
 
 

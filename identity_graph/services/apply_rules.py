@@ -14,17 +14,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import orjson
-
 from identity_graph.domain.decision import ACTIVE, BLOCKED, NOTHING_STATED, SHARED
 from identity_graph.domain.evidence import Key
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.partition import is_crowded, partner_that_counts, proof_of_sharing
 from identity_graph.domain.rules import NamespaceClass, NamespaceRule, Normaliser, Rules
 from identity_graph.services.active_rules import Followed, OtherRules, followed
-from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits, revisions
-from identity_graph.services.golden import refresh_golden
-from identity_graph.services.live import active_segments, follow
+from identity_graph.services.live import show_again
 from identity_graph.services.observe import Cause, Clock, as_text, new_id, state
 from identity_graph.services.stewardship import before_changes
 from identity_graph.services.verify import broken
@@ -216,14 +212,7 @@ class _Applying:
 
     def _show(self, tx: Transaction, elements: list[str]) -> int:
         tx.one("profile/lock", elements=elements)
-        golden, found = tx.one("golden/read", elements=elements), revisions(tx)
-        said = [(source, orjson.loads(text)) for _, _, records in golden for source, _, text, *_ in records]
-        catalogue = note_traits(tx, found.get(TRAITS), said, self.rules)
-        changed = refresh_golden(tx, golden, self.rules, catalogue)
-        current = active_segments(tx, self.rules, found[SEGMENTS]) if SEGMENTS in found else None
-        if current:
-            follow(tx, changed, current, self.clock())
-        return len(changed)
+        return show_again(tx, elements, self.rules, self.clock())
 
 
 def _batches(people: Iterable[list[Key]]) -> Iterator[list[Key]]:

@@ -138,6 +138,30 @@ def keep_current(
     follow(tx, changed, current, at)
 
 
+def show_again(
+    tx: Transaction,
+    elements: Sequence[str],
+    rules: Rules,
+    at: int,
+    said: Iterable[tuple[str, Mapping[str, Any]]] | None = None,
+) -> int:
+    """Let profiles, which the transaction holds, show what is said of them, and enter and leave segments by that; how
+    many show something else.
+
+    ``said`` is what is new of it: sources with the traits they give; None: all may be. ``at`` is in microseconds since
+    1970.
+    """
+    found, golden = read_revisions(tx), tx.one("golden/read", elements=elements)
+    if said is None:
+        said = ((source, orjson.loads(text)) for _, _, records in golden for source, _, text, *_ in records)
+    catalogue = note_traits(tx, found.get(TRAITS), said, rules)
+    changed = refresh_golden(tx, golden, rules, catalogue)
+    current = active_segments(tx, rules, found[SEGMENTS]) if SEGMENTS in found else None
+    if current:
+        follow(tx, changed, current, at)
+    return len(changed)
+
+
 def follow(tx: Transaction, changed: Mapping[str, Iterable[str]], current: Active, at: int) -> None:
     """Let profiles enter and leave the segments that what changed of them can affect. The transaction holds them."""
     affected = {element: names for element, facts in changed.items() if (names := current.affected(facts))}

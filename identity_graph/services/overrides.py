@@ -12,9 +12,7 @@ import orjson
 from identity_graph.domain.assignment import standing
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import says_nothing
-from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits, revisions
-from identity_graph.services.golden import refresh_golden
-from identity_graph.services.live import active_segments, follow
+from identity_graph.services.live import show_again
 from identity_graph.services.observe import Clock, new_id
 from identity_graph.services.stewardship import Declined
 from identity_graph.store.errors import StaleRead
@@ -77,10 +75,5 @@ class Overrides:
             *_, anchor = min(members, key=lambda m: standing(m[0], m[1], self._rules))
             text = orjson.dumps(traits, option=orjson.OPT_SORT_KEYS).decode()
             tx.do("override/set", id=new_id(), trait=said.trait, traits=text, at=at, anchor=anchor, **by)
-        found = revisions(tx)
-        catalogue = note_traits(tx, found.get(TRAITS), [(STEWARD, traits)], self._rules)
-        changed = refresh_golden(tx, tx.one("golden/read", elements=[element]), self._rules, catalogue)
-        current = active_segments(tx, self._rules, found[SEGMENTS]) if SEGMENTS in found else None
-        if current:
-            follow(tx, changed, current, at)
+        show_again(tx, [element], self._rules, at, [(STEWARD, traits)])
         return id

@@ -36,9 +36,7 @@ from identity_graph.domain.scores import (
     reliability,
 )
 from identity_graph.domain.segments import near
-from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits, revisions
-from identity_graph.services.golden import refresh_golden
-from identity_graph.services.live import active_segments, follow
+from identity_graph.services.live import show_again
 from identity_graph.services.observe import Clock
 from identity_graph.services.score_report import render
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph, Transaction
@@ -240,12 +238,7 @@ def _write(tx: Transaction, rules: Rules, model: Model, people: Sequence[Person]
             rows.append([element[person.id], anchor, orjson.dumps(traits, option=orjson.OPT_SORT_KEYS).decode()])
     # Whom another writer moves meanwhile is given a score by the next run.
     written = tx.one("score/write", rows=rows, source=source, at=clock())
-    found = revisions(tx)
-    catalogue = note_traits(tx, found.get(TRAITS), [(source, traits)], rules)
-    changed = refresh_golden(tx, tx.one("golden/read", elements=sorted(written)), rules, catalogue)
-    current = active_segments(tx, rules, found[SEGMENTS]) if SEGMENTS in found else None
-    if current:
-        follow(tx, changed, current, clock())
+    show_again(tx, sorted(written), rules, clock(), [(source, traits)])
     return len(written)
 
 
