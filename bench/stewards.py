@@ -1,6 +1,7 @@
 """What stewards ask and do, over HTTP on the large graph: explain, page through a lineage, undo, split, look back."""
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
@@ -8,10 +9,11 @@ from typing import Any
 
 import orjson
 
+from bench import product
 from bench.harness import Figure, no_graphql_errors, percentiles, post
 from bench.product import Service, all_accepted, operation, submit_links
 from bench.resolve import MOST, build_profile
-from bench.run import Run
+from bench.run import LINEAGE_SEED, Run
 from bench.streams import Key
 
 #: Merges of two profiles of so many identifiers are undone, so often.
@@ -20,8 +22,9 @@ HALF, UNDONE = 50, 30
 GIANTS, GIANT = 10, 1000
 #: Entries of the lineage of somebody whose profile took in so many others, and those of a page.
 ENTRIES, A_PAGE = 120, 50
+#: Files that are ingested with lineage, and as many without.
+TURNS = 2
 _CHANGE = re.compile(rb'"changes":\[\{"id":"([^"]+)","kind":"MERGED"\}\]')
-_PROFILE = re.compile(rb'"profile":\{"id":"([^"]+)","size":%d' % GIANT)
 
 
 def measure(run: Run) -> list[Figure]:
@@ -36,9 +39,7 @@ def measure(run: Run) -> list[Figure]:
     explained = [p50(_explain(build_chain(service, size)), _connected) for size in (100, GIANT)]
     run.say("pages of a lineage")
     person = _much_merged(service)
-    page = p50(
-        [_page(person)], lambda status, body: no_graphql_errors(status, body) and body.count(b'"node":') == A_PAGE
-    )
+    page = p50([_page(person)], _full)
     run.say("looking up now and as of a moment")
     members = build_profile(service, 10)
     moment = datetime.now(UTC).isoformat()
@@ -48,6 +49,8 @@ def measure(run: Run) -> list[Figure]:
     undo = percentiles(service.load(undone, accept=_changed).latencies).p50
     run.say(f"splitting giants of {GIANT:,}")
     split = percentiles(service.load(_splits(service), accept=_changed).latencies).p50
+    run.say("ingest with and without lineage, in turns")
+    cost = _cost(run)
     return [
         Figure("explain a connection in a profile of 100, p50", explained[0], "ms", at_most=10),
         Figure(f"explain a connection in a profile of {GIANT:,}, p50", explained[1], "ms", at_most=60),
@@ -56,7 +59,20 @@ def measure(run: Run) -> list[Figure]:
         Figure(f"split of a profile of {GIANT:,} in two, p50", split, "ms", at_most=500),
         Figure("Customer360 now, p50", now, "ms", at_most=15),
         Figure("Customer360 as of a moment against now", then / now, "×", at_most=3),
+        Figure("ingest with lineage against without, time", cost, "×", at_most=1.15),
     ]
+
+
+def _cost(run: Run) -> float:
+    """The time that an observation takes with its lineage, as a multiple of what it takes without."""
+    rows = run.sizes.warm // TURNS
+    files = run.streams(LINEAGE_SEED, **{f"lineage-{turn}": rows for turn in range(2 * TURNS)})
+    seconds = {True: 0.0, False: 0.0}
+    for turn, file in enumerate(files):
+        kept = turn % 2 == 0
+        program = product.PROGRAM if kept else (sys.executable, "-m", "bench.without_lineage")
+        seconds[kept] += product.ingest(file, rows, run.large.data_dir, program).seconds
+    return seconds[True] / seconds[False]
 
 
 def build_chain(service: Service, size: int, name: str = "chain") -> list[Key]:
