@@ -94,6 +94,15 @@ class _Verification:
             self._found("observation of unknown identifiers", (f"observation {id}" for (id,) in lost.result()))
 
     def _run(self, told: Callable[[str], None]) -> None:
+        self._check_decisions(told)
+        told("Reading the past")
+        self._check_past()
+        told("Reading the records")
+        records = (f"record {key}" for (key,) in self._rows("verify/records"))
+        self._found("record without the anchor that it names", records)
+
+    def _check_decisions(self, told: Callable[[str], None]) -> None:
+        """All that follows from the evidence by the rules."""
         told("Reading the identifiers")
         self._read_identifiers()
         told("Reading the links")
@@ -107,11 +116,6 @@ class _Verification:
         self._check_partition(parts)
         told("Reading the profiles")
         self._check_profiles(parts)
-        told("Reading the past")
-        self._check_past()
-        told("Reading the records")
-        records = (f"record {key}" for (key,) in self._rows("verify/records"))
-        self._found("record without the anchor that it names", records)
 
     def _rows(self, name: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement; the database goes on while those before them are looked at."""
@@ -362,15 +366,7 @@ class _Suspects(_Verification):
         self.names.update(where)
 
     def people(self) -> list[list[Key]]:
-        self._read_identifiers()
-        self._read_links()
-        self.evidence = self._evidence()
-        self._check_states()
-        self._check_partners()
-        parts = self.evidence.partition()
-        self._check_links(parts)
-        self._check_partition(parts)
-        self._check_profiles(parts)
+        self._check_decisions(lambda _: None)
         ids = list(self.profiles)
         matters = DisjointSets()
         suspects: set[Key] = set()
