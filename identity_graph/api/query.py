@@ -68,15 +68,17 @@ class Query(MatchQuery, SegmentQuery, SimulationQuery):
         found = await info.context.services.profiles.graph_changes(page_size(first))
         return [Change(id=strawberry.ID(id), kind=ChangeKind(kind)) for id, kind in found]
 
-    @strawberry.field(description="The person behind a device, and their other devices, last seen first.")
-    async def cross_device(self, info: Info, device: IdentifierInput) -> CrossDevice:
-        found, devices = await info.context.services.profiles.devices(
-            device.namespace, device.value, info.context.fresh()
-        )
+    @strawberry.field(
+        description="The person behind a device, and their other devices, last seen first. With `asOf` those of then; "
+        "how sure is told by what is known now."
+    )
+    async def cross_device(self, info: Info, device: IdentifierInput, as_of: AsOf = None) -> CrossDevice:
+        fresh = info.context.fresh(as_of)
+        found, devices = await info.context.services.profiles.devices(device.namespace, device.value, fresh)
         _usable(found, "device")
         return CrossDevice(
             status=found.status,
-            profile=Profile(id=strawberry.ID(found.profile)) if found.profile else None,
+            profile=Profile(id=strawberry.ID(found.profile), fresh=fresh) if found.profile else None,
             devices=[
                 PersonDevice(identifier=Identifier.of(d.key), last_seen_at=moment(d.last_seen), confidence=d.confidence)
                 for d in devices

@@ -311,7 +311,10 @@ class Profiles:
         return {row[0]: LinkRow(*row) for row in rows}
 
     async def devices(self, namespace: str, raw: str, fresh: Freshness = NOW) -> tuple[Found, list[DeviceRow]]:
-        """Who is behind a device, and the other devices of that person, last seen first."""
+        """Who is behind a device, or was then, and the other devices of that person, last seen first.
+
+        How sure a device of the past is, is told by what is known by now of the members of then.
+        """
         found = await self.by_identifier(namespace, raw, fresh)
         if found.profile is None:
             return found, []
@@ -323,7 +326,10 @@ class Profiles:
         return found, sorted(devices, key=lambda d: (-d.last_seen, d.key))
 
     def _load_devices(self, fresh: Freshness, ids: list[str]) -> Mapping[str, _Devices]:
-        ((rows,),) = self._graph.read("device/of_profile", token=fresh.token, ids=ids)
+        if fresh.as_of is None:
+            ((rows,),) = self._graph.read("device/of_profile", token=fresh.token, ids=ids)
+        else:
+            ((rows,),) = self._graph.read("device/of_profile_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
         return {id: (devices, links) for id, devices, links in rows}
 
 

@@ -165,6 +165,26 @@ def test_devices_of_the_person_behind_a_device(service: Service) -> None:
     assert stranger == {"status": "UNKNOWN", "profile": None, "devices": []}
 
 
+def test_devices_as_of_a_moment(service: Service) -> None:
+    """What joined later is not among them, and what was taken off later is."""
+    user, phone, tablet, cookie = an("user_id"), an("device_id"), an("device_id"), an("cookie_id")
+    service.submit(seen(user, phone), seen(user, tablet))
+    between = datetime.now(UTC).isoformat()
+    service.submit(seen(user, cookie))
+    given = {"profileId": service.profile_of(phone), "identifiers": [tablet], "reason": "it was sold"}
+    service.run("SplitProfile", {"input": given})
+    text = """query($device: IdentifierInput!, $asOf: DateTime) {
+        crossDevice(device: $device, asOf: $asOf) { status devices { identifier { namespace value } confidence } } }"""
+
+    def devices(**when: str) -> list[Any]:
+        answer = service.post(text, {"device": phone, **when}).json()["data"]["crossDevice"]
+        return [answer["status"], *((d["identifier"], d["confidence"]) for d in answer["devices"])]
+
+    assert devices(asOf=between) == ["RESOLVED", (tablet, 1.0)]
+    assert devices() == ["RESOLVED", (cookie, 1.0)]
+    assert devices(asOf="2020-01-01T00:00:00Z") == ["UNKNOWN"]
+
+
 def test_a_matched_link_makes_a_device_less_sure(service: Service, cypher: Cypher) -> None:
     """The service itself writes no link of the model, so the test turns an observed one into one."""
     user, email, phone, tablet = an("user_id"), an_email(), an("device_id"), an("device_id")

@@ -65,7 +65,7 @@ def told(stored: Stored) -> dict[str, Any]:
     return {"home": stored.home, "refused": stored.refused, "shared": stored.shared, "profiles": profiles}
 
 
-@settings(max_examples=max(1, settings().max_examples // 2), phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=max(1, settings().max_examples // 5), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(OTHERS, OTHERS, SAID, SAID, st.lists(st.tuples(ANY, ANY), max_size=2))
 def test_afterwards_the_graph_is_what_the_new_rules_make_of_the_evidence_and_it_can_be_taken_back(
     migrated: Graph,
