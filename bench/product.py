@@ -20,7 +20,7 @@ from identity_graph import neo4j_runtime
 from identity_graph.contracts import contracts
 from identity_graph.neo4j_runtime import Connection
 
-PROGRAM: Sequence[str | Path] = (Path(sys.executable).with_name("identity-graph"),)
+PROGRAM = Path(sys.executable).with_name("identity-graph")
 
 
 class BenchFailed(Exception):
@@ -66,7 +66,7 @@ class Command:
 
 
 @contextmanager
-def started(*arguments: object, program: Sequence[str | Path] = PROGRAM) -> Generator[Command]:
+def started(*arguments: object, program: Sequence[str] = ()) -> Generator[Command]:
     """A command under way, which is killed where the block ends earlier. ``program`` is another one than users run."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         begun = perf_counter()
@@ -79,10 +79,14 @@ def started(*arguments: object, program: Sequence[str | Path] = PROGRAM) -> Gene
 
 
 def _program(
-    program: Sequence[str | Path], *arguments: object, stdout: int | IO[bytes], stderr: IO[bytes]
+    program: Sequence[str], *arguments: object, stdout: int | IO[bytes], stderr: IO[bytes]
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*program, *map(str, arguments)], env=_environment(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+        [*(program or (PROGRAM,)), *map(str, arguments)],
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
     )
 
 
@@ -96,7 +100,7 @@ def _all_of(file: IO[bytes]) -> str:
     return file.read().decode(errors="replace").strip()
 
 
-def run(*arguments: object, program: Sequence[str | Path] = PROGRAM) -> Outcome:
+def run(*arguments: object, program: Sequence[str] = ()) -> Outcome:
     """A whole command. Raises BenchFailed where it failed."""
     with started(*arguments, program=program) as command:
         return command.finish()
@@ -110,7 +114,7 @@ def checked(outcome: Outcome, rows: int) -> Outcome:
     return outcome
 
 
-def ingest(file: Path, rows: int, data_dir: Path, program: Sequence[str | Path] = PROGRAM) -> Outcome:
+def ingest(file: Path, rows: int, data_dir: Path, program: Sequence[str] = ()) -> Outcome:
     """`identity-graph ingest` of a file of so many rows, all of them new."""
     return checked(run("ingest", file, "--data-dir", data_dir, program=program), rows)
 
@@ -160,7 +164,7 @@ class Service:
 def serving(data_dir: Path) -> Generator[Service]:
     """The service, from when it is ready until the block ends."""
     with tempfile.TemporaryFile() as errors:
-        process = _program(PROGRAM, "serve", "--port", 0, "--data-dir", data_dir, stdout=subprocess.PIPE, stderr=errors)
+        process = _program((), "serve", "--port", 0, "--data-dir", data_dir, stdout=subprocess.PIPE, stderr=errors)
         with process, Memory(process.pid, leave_out="java") as memory:
             try:
                 ready, _, address = (process.stdout.readline() if process.stdout else b"").decode().partition(" ")

@@ -13,7 +13,7 @@ from properties.worlds import JUNK, RULES, SAID, Said, observed
 from stored import Stored, empty, problems, read
 from test_stateful import BATCH, Program
 
-from identity_graph.domain.decision import Accepted
+from identity_graph.domain.decision import VERDICTS, Accepted
 from identity_graph.domain.rules import Rules
 from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.profiles import Profiles
@@ -97,7 +97,7 @@ class History(Program):
         return lambda dry: self.stewards.remove_cannot_link(a, b, None, *WHO, dry_run=dry)[0]
 
     def undo(self, one: int) -> Do | None:
-        changes = sorted(self.stored.changes)
+        changes = sorted(id for id, c in self.stored.changes.items() if c["kind"] not in VERDICTS)
         if not changes:
             return None
         change = changes[one % len(changes)]
@@ -125,7 +125,8 @@ class History(Program):
         self.settle()
         p = self.stored.profiles[done.profile.id]
         assert (p["size"], p["version"]) == (done.profile.size, done.profile.version)
-        assert {c.id for c in done.changes} == self.stored.changes.keys() - before.changes.keys()
+        new = {id for id, c in self.stored.changes.items() if c["kind"] not in VERDICTS}
+        assert {c.id for c in done.changes} == new - before.changes.keys()
         if back and done.changes:
             self.stewards.undo(done.changes[-1].id, None, *WHO)
             self.settle()
