@@ -117,4 +117,4 @@ class Run:
 
 
 #: Streams of different seeds share no people.
-LARGE_SEED, SMALL_SEED, SUBMIT_SEED, MEMORY_SEED, EVENTS_SEED, LINEAGE_SEED = 1, 2, 3, 4, 5, 6
+LARGE_SEED, SMALL_SEED, SUBMIT_SEED, MEMORY_SEED, EVENTS_SEED = 1, 2, 3, 4, 5
