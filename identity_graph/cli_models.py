@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from identity_graph import cli_match, neo4j_runtime
+from identity_graph import cli_match
 from identity_graph.cli_match import match_app, progress
-from identity_graph.database import opened_graph, operator
+from identity_graph.database import is_alone, opened_graph, operator
 from identity_graph.services import models
 from identity_graph.services.active_rules import active_rules
 from identity_graph.services.match_records import REFRESH, Matching
@@ -87,7 +87,7 @@ def activate(
     if (model is None) is not previous:
         raise typer.BadParameter("name a model, or say --previous", param_hint="MODEL")
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
-    alone = not settings.neo4j_uri and not neo4j_runtime.status(settings.data_dir).in_use
+    alone = is_alone(settings)
     with _opened(data_dir, "match activate") as (chosen, matching):
         version = models.named(matching.graph, model, previous)
         with progress() as told:

@@ -71,8 +71,7 @@ def apply_file(
 
     Example: identity-graph rules apply rules.toml --dry-run
     """
-    from identity_graph import neo4j_runtime
-    from identity_graph.database import opened_graph, operator
+    from identity_graph.database import is_alone, opened_graph, operator
     from identity_graph.services import apply_rules
     from identity_graph.services.simulation import simulate
     from identity_graph.services.submit import now
@@ -82,7 +81,7 @@ def apply_file(
     if (file is None) is not previous:
         raise typer.BadParameter("name a FILE, or say --previous", param_hint="FILE")
     settings = Settings(data_dir=data_dir) if data_dir else Settings()
-    alone = not settings.neo4j_uri and not neo4j_runtime.status(settings.data_dir).in_use
+    alone = is_alone(settings)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     with opened_graph(settings, "rules apply", progress=not as_json) as graph:
         wanted = apply_rules.former_rules(graph) if file is None else _loaded(file)

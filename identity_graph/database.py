@@ -41,6 +41,11 @@ def opened_graph(settings: Settings, command: str, *, progress: bool = True) -> 
             yield graph
 
 
+def is_alone(settings: Settings) -> bool:
+    """Whether nobody else uses the graph yet; of a database of one's own that is not known."""
+    return not settings.neo4j_uri and not neo4j_runtime.status(settings.data_dir).in_use
+
+
 def operator() -> str:
     """Who runs this process, as the machine knows them."""
     try:

@@ -389,7 +389,8 @@ class Plan:
     ``home`` is where each identifier of the batch belongs now. ``absorb`` moves all members of one profile to another,
     ``move`` single identifiers; ``entomb`` is loser, survivor, change; ``revive`` are profiles that come back.
     ``judged`` are stored links whose verdict changed; ``refused`` the claims of the batch that do not conduct.
-    ``leave`` are identifiers that belong to nobody any more, ``emptied`` the profiles that have no others.
+    ``leave`` are identifiers that belong to nobody any more, ``emptied`` the profiles that have no others. ``changes``
+    are of who is whose, ``rulings`` of other verdicts on links.
     """
 
     profiles: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
@@ -403,6 +404,7 @@ class Plan:
     judged: list[tuple[str, Refusal | None]] = field(default_factory=list[tuple[str, Refusal | None]])
     refused: dict[str, Refusal] = field(default_factory=dict[str, Refusal])
     changes: list[Change] = field(default_factory=list[Change])
+    rulings: list[Change] = field(default_factory=list[Change])
 
 
 def decide(
@@ -680,7 +682,7 @@ class _Resolved:
         """That there is another verdict on a link between these parts."""
         roles = tuple((id, "PARTY") for id in sorted({self.ids[part] for part in parts}))
         observation = self._observation(link.id, self.triggers.get(link.a))
-        self.plan.changes.append(Change(self.new_id(), kind, link.id, observation, (), roles))
+        self.plan.rulings.append(Change(self.new_id(), kind, link.id, observation, (), roles))
 
     def _place(self, key: Key) -> str:
         return self.members[key].profile if key in self.members else key
@@ -737,8 +739,7 @@ def outcomes(
     """
     caused: dict[str | None, list[ChangeRef]] = defaultdict(list)
     for change in plan.changes:
-        if change.kind not in VERDICTS:
-            caused[change.observation].append(ChangeRef(change.id, change.kind))
+        caused[change.observation].append(ChangeRef(change.id, change.kind))
     split = {id for change in plan.changes for id, role in change.participants if role == "CREATED"}
     answers: list[Accepted] = []
     for o in batch:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from identity_graph.domain.events import TYPE, UNIT
+from identity_graph.domain.intake import DAY
 
-DAY = 86_400_000_000
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_DAYS = 365
 #: Days before the cut-off that are looked at one by one; beside them all that was before.

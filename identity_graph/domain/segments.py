@@ -17,11 +17,9 @@ from itertools import accumulate
 from typing import Any, TypeAlias, cast
 
 from identity_graph.domain.events import AGGREGATES, OF_EVENTS, TYPE, UNIT, Aggregates
+from identity_graph.domain.intake import DAY
 from identity_graph.domain.rules import NamespaceClass, Rules
 from identity_graph.domain.traits import DATE, NAME, TRAIT, TraitType, as_date, microseconds
-
-DAY = 86_400_000_000
-"""Microseconds."""
 
 #: Groups within groups: what a person can still read.
 MAX_DEPTH = 5

@@ -525,12 +525,13 @@ class _Taking:
         old = [p for p in plan.profiles.values() if p.changed and not p.new]
         written = [p.id for p in (*new, *old)]
         golden = moved_by(plan) | self._holders(plan, anchors)
-        participants = {id for change in plan.changes for id, _ in change.participants}
+        told = [*plan.changes, *plan.rulings]
+        participants = {id for change in told for id, _ in change.participants}
         others = sorted((participants | golden).difference(written))
         element, number = self.element, self.number
         number.update((id, n) for n, id in enumerate((*written, *others)))
         changes: list[Row] = []
-        for c in plan.changes:
+        for c in told:
             roles = [[number[id], role] for id, role in c.participants]
             changes.append([c.id, c.kind, c.link, c.observation, list(c.moved) or None, roles])
         return {

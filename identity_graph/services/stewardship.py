@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from identity_graph.domain.assignment import standing
 from identity_graph.domain.decision import (
     NOTHING_STATED,
-    VERDICTS,
     Change,
     Claim,
     ProfileRef,
@@ -467,7 +466,7 @@ class Act:
 
     def _done(self, written: Written, key: Key) -> Done:
         id = written.home[key]
-        changes = tuple(change for change in written.plan.changes if change.kind not in VERDICTS)
+        changes = tuple(written.plan.changes)
         outcome = written.plan.profiles.get(id)
         if outcome is None:
             (profile,) = self._profiles([id])

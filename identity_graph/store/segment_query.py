@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, cast
 
-from identity_graph.domain.events import AGGREGATES
+from identity_graph.domain.events import AGGREGATES, PURCHASE, UNIT
 from identity_graph.domain.segments import (
     MAX_SUMMED,
     OF_DATES,
@@ -41,7 +41,7 @@ _COMPARISONS = {"equals": "=", "notEquals": "<>", "in": "IN", "atLeast": ">=", "
 
 _MEMBERS = "(p)<-[:MEMBER_OF]-(i:Identifier)"
 _TALLIES = f"{_MEMBERS}<-[:COUNTS]-(t:Tally)"
-_PURCHASES = f"{_TALLIES} WHERE t.type = 'purchase'"
+_PURCHASES = f"{_TALLIES} WHERE t.type = '{PURCHASE}'"
 #: What makes an aggregate of a profile, by its name; null for who has none. The domain sums in ten-thousandths too.
 _AGGREGATES = {
     "favourite_channel": f"{{ MATCH {_TALLIES} WITH t.source AS source, sum(t.count) AS many "
@@ -50,7 +50,7 @@ _AGGREGATES = {
     "last_purchase": f"{{ MATCH {_PURCHASES} RETURN max(t.last) AS last }}",
     "last_seen": f"{{ MATCH {_MEMBERS} RETURN max(i.last_seen) AS last }}",
     "lifetime_value": f"{{ MATCH {_PURCHASES} WITH count(t) AS many, sum(t.amount) AS amount "
-    "RETURN CASE WHEN many > 0 THEN toFloat(amount) / 10000.0 END AS value }",
+    f"RETURN CASE WHEN many > 0 THEN toFloat(amount) / {UNIT}.0 END AS value }}",
 }
 
 
