@@ -98,7 +98,7 @@ def apply_rules(
     if now is None or now.settled:
         return Applied(0, 0)
     applying = _Applying(graph, now, clock, told)
-    resolved = shown = 0
+    resolved = 0
     while True:
         last = time.monotonic() - begun >= patience
         more = applying.resolve_all()
@@ -107,15 +107,14 @@ def apply_rules(
             break
         if not more:
             time.sleep(PAUSE)
-    if applying.shows_otherwise():
-        shown = applying.show_all()
+    shown = applying.show_all()
     graph.write(lambda tx: tx.do("rules/settle", version=then.version, at=clock()))
     return Applied(resolved, shown)
 
 
 class _Applying:
     def __init__(self, graph: Graph, now: Followed, clock: Clock, told: Told) -> None:
-        self.graph, self.rules, self.undoes, self.previous = graph, now.rules, now.undoes, now.previous
+        self.graph, self.rules, self.undoes = graph, now.rules, now.undoes
         self.clock, self.told = clock, told
         self.cause = Cause("RULES", now.actor, now.reason, now.act)
 
@@ -192,16 +191,11 @@ class _Applying:
 
     # ------------------------------------------------------------------------------------------------ golden records
 
-    def shows_otherwise(self) -> bool:
-        """Whether these rules may make other golden records of the same records than the former ones."""
-        if self.previous is None:
-            return False
-        ((text, _),) = self.graph.read("rules/find", version=self.previous)
-        former = Rules.from_json(text)
-        return (former.traits, former.default_region) != (self.rules.traits, self.rules.default_region)
-
     def show_all(self) -> int:
-        """Let every profile show what its records amount to; how many show something else."""
+        """Let every profile show what its records amount to; how many show something else.
+
+        The former rules do not tell whether there is any need: they may have been stopped before they came to this.
+        """
         after, shown = "", 0
         while page := self.graph.read("rules/shown", after=after, limit=PAGE, timeout=LONG_READ_TIMEOUT)[0][0]:
             elements = sorted(element for _, element in page)

@@ -209,6 +209,26 @@ def test_golden_records_follow_other_rules_of_survivorship(graph: Graph, driver:
     assert name() == "Ada"
 
 
+def test_what_was_stopped_before_it_showed_is_shown_by_the_next_rules(graph: Graph, driver: neo4j.Driver) -> None:
+    empty(driver)
+    active_rules(graph, Rules(), now())
+    others = replace(Rules(), traits={"name": TraitRule((Survivorship.LONGEST,))})
+    rows = [
+        a_row(id, "email:a@a.example", recordId=id, traits={"name": name}, observedAt=f"2026-01-0{id}T00:00:00Z")
+        for id, name in (("1", "Ada Lovelace"), ("2", "Ada"))
+    ]
+    write_batch(graph, rows, Rules())
+
+    def stop(what: str, _: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply_rules.apply_rules(graph, others, now, "ann", "because", stop)
+    apply(graph, replace(others, size_cap=900))
+    stored = read(driver)
+    assert [stored.profiles[id]["trait:name"] for id in stored.active] == ["Ada Lovelace"]
+
+
 def test_identifiers_that_would_be_normalised_otherwise_are_in_the_way(graph: Graph, driver: neo4j.Driver) -> None:
     start(graph, driver, Rules(), families(1))
     lower = replace(Rules().rule("loyalty_id"), normaliser=Normaliser.LOWER)
