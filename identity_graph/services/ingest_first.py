@@ -31,7 +31,15 @@ class FirstLoad:
         """Write the files for Neo4j's import, places included: nodes by label, and relationships by type."""
         at, rules = now(), self.gathering.rules
         others = {
-            "Rules": [{"version": rules.version, "text": rules.as_json(), "at:long": at, "active:boolean": True}],
+            "Rules": [
+                {
+                    "version": rules.version,
+                    "text": rules.as_json(),
+                    "at:long": at,
+                    "settled_at:long": at,
+                    "active:boolean": True,
+                }
+            ],
             "Ingest": [{"key": key, "place": c.as_text(), "at:long": at} for key, c in self.places.items()],
         }
         return Load(self.gathering).write(folder, at, others)

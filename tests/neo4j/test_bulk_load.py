@@ -21,6 +21,7 @@ from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import Rules
 from identity_graph.neo4j_runtime import Connection
+from identity_graph.services.active_rules import Followed, followed
 from identity_graph.services.ingest import Committed, Report, Source, ingest, prepare
 from identity_graph.services.ingest_batches import batches
 from identity_graph.services.ingest_first import gather
@@ -130,7 +131,7 @@ def test_it_is_what_the_write_path_makes(
 def test_it_keeps_every_invariant_and_the_rules(sources: list[Source], loaded: Graph, of_import: neo4j.Driver) -> None:
     assert not problems(read(of_import), said_in(sources), RULES, JUNK, by_definition=False)
     assert verify(loaded, RULES).holds
-    assert loaded.read("rules/active") == [(RULES.version, RULES.as_json())]
+    assert followed(loaded) == Followed(RULES)
 
 
 def test_files_go_on_from_where_they_were_imported(
