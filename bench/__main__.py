@@ -12,7 +12,7 @@ import orjson
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench import ingest, journey, memory, resolve, submit, verify
+from bench import ingest, journey, memory, resolve, stewards, submit, verify
 from bench.harness import Figure, table, write_results
 from bench.product import BenchFailed
 from bench.run import FULL, Run, Sizes, sizes
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Run], list[Figure]]]] = {
     "submit": ("SubmitLinks by GraphQL", submit.measure),
     "resolve": ("Look-ups", resolve.measure),
     "journey": ("Events and journeys", journey.measure),
+    "stewards": ("What stewards ask and do", stewards.measure),
     "memory": ("The service's memory beside the database", memory.measure),
 }
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +66,11 @@ class Command:
 
 
 @contextmanager
-def started(*arguments: object) -> Generator[Command]:
-    """A command under way, which is killed where the block ends earlier."""
+def started(*arguments: object, program: Sequence[str] = ()) -> Generator[Command]:
+    """A command under way, which is killed where the block ends earlier. ``program`` is another one than users run."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         begun = perf_counter()
-        process = _program(*arguments, "--json", stdout=output, stderr=errors)
+        process = _program(program, *arguments, "--json", stdout=output, stderr=errors)
         try:
             yield Command(process, begun, output, errors)
         finally:
@@ -78,9 +78,15 @@ def started(*arguments: object) -> Generator[Command]:
             process.wait()
 
 
-def _program(*arguments: object, stdout: int | IO[bytes], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def _program(
+    program: Sequence[str], *arguments: object, stdout: int | IO[bytes], stderr: IO[bytes]
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [PROGRAM, *map(str, arguments)], env=_environment(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+        [*(program or (PROGRAM,)), *map(str, arguments)],
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
     )
 
 
@@ -94,9 +100,9 @@ def _all_of(file: IO[bytes]) -> str:
     return file.read().decode(errors="replace").strip()
 
 
-def run(*arguments: object) -> Outcome:
+def run(*arguments: object, program: Sequence[str] = ()) -> Outcome:
     """A whole command. Raises BenchFailed where it failed."""
-    with started(*arguments) as command:
+    with started(*arguments, program=program) as command:
         return command.finish()
 
 
@@ -108,9 +114,9 @@ def checked(outcome: Outcome, rows: int) -> Outcome:
     return outcome
 
 
-def ingest(file: Path, rows: int, data_dir: Path) -> Outcome:
+def ingest(file: Path, rows: int, data_dir: Path, program: Sequence[str] = ()) -> Outcome:
     """`identity-graph ingest` of a file of so many rows, all of them new."""
-    return checked(run("ingest", file, "--data-dir", data_dir), rows)
+    return checked(run("ingest", file, "--data-dir", data_dir, program=program), rows)
 
 
 @contextmanager
@@ -158,7 +164,7 @@ class Service:
 def serving(data_dir: Path) -> Generator[Service]:
     """The service, from when it is ready until the block ends."""
     with tempfile.TemporaryFile() as errors:
-        process = _program("serve", "--port", 0, "--data-dir", data_dir, stdout=subprocess.PIPE, stderr=errors)
+        process = _program((), "serve", "--port", 0, "--data-dir", data_dir, stdout=subprocess.PIPE, stderr=errors)
         with process, Memory(process.pid, leave_out="java") as memory:
             try:
                 ready, _, address = (process.stdout.readline() if process.stdout else b"").decode().partition(" ")

@@ -21,7 +21,8 @@ CLIENTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Lengths in identifiers or observations, and the seconds that each load over HTTP takes."""
+    """Lengths in identifiers or observations; the seconds that each load over HTTP takes, and how often that is done
+    which can only be done once to the same people."""
 
     identifiers: int
     cold: int
@@ -29,10 +30,11 @@ class Sizes:
     batched: int
     fed: int
     seconds: float
+    acts: int
 
 
-FULL = Sizes(identifiers=1_000_000, cold=200_000, warm=120_000, batched=60_000, fed=1_000_000, seconds=10)
-QUICK = Sizes(identifiers=70_000, cold=4_000, warm=2_000, batched=3_000, fed=8_000, seconds=1)
+FULL = Sizes(identifiers=1_000_000, cold=200_000, warm=120_000, batched=60_000, fed=1_000_000, seconds=10, acts=30)
+QUICK = Sizes(identifiers=70_000, cold=4_000, warm=2_000, batched=3_000, fed=8_000, seconds=1, acts=3)
 
 
 def sizes(*, quick: bool, identifiers: int | None) -> Sizes:
@@ -117,4 +119,4 @@ class Run:
 
 
 #: Streams of different seeds share no people.
-LARGE_SEED, SMALL_SEED, SUBMIT_SEED, MEMORY_SEED, EVENTS_SEED = 1, 2, 3, 4, 5
+LARGE_SEED, SMALL_SEED, SUBMIT_SEED, MEMORY_SEED, EVENTS_SEED, LINEAGE_SEED = 1, 2, 3, 4, 5, 6

@@ -200,8 +200,10 @@ def create_app(
                     continue
                 found = await asyncio.to_thread(serving.by, rules)
                 renewed.append(found)
-            except (StoreError, UnusableModel) as e:
-                logger.warning("the rules that the graph follows now cannot be taken yet: %s", e)
+            except Exception as e:
+                # Whatever it was may have ended a second later; who stopped watching would refuse every write for ever.
+                why = str(e) if isinstance(e, StoreError | UnusableModel) else type(e).__name__
+                logger.warning("the rules that the graph follows now cannot be taken yet: %s", why)
                 continue
             state.services, former = found, serving
             serving = found

@@ -1,0 +1,182 @@
+"""What stewards ask and do, over HTTP on the large graph: explain, page through a lineage, undo, split, look back."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from typing import Any
+
+import orjson
+
+from bench import product
+from bench.harness import Figure, no_graphql_errors, percentiles, post
+from bench.product import Service, all_accepted, operation, submit_links
+from bench.resolve import MOST, build_profile
+from bench.run import LINEAGE_SEED, Run
+from bench.streams import Key
+
+#: Identifiers of each of two profiles whose merge is undone, and of a giant that is split in two.
+HALF, GIANT = 50, 1000
+#: Entries of the lineage of somebody whose profile took in so many others, and those of a page.
+ENTRIES, A_PAGE = 120, 50
+#: Files that are ingested with lineage, and as many without.
+TURNS = 2
+_CHANGE = re.compile(rb'"changes":\[\{"id":"([^"]+)","kind":"MERGED"\}\]')
+
+
+def measure(run: Run) -> list[Figure]:
+    service, seconds = run.service, run.sizes.seconds
+
+    def p50(requests: Iterable[bytes], accept: Callable[[int, bytes], bool] = no_graphql_errors) -> float:
+        asked = cycle(requests)
+        service.load(islice(asked, 100), accept=accept)
+        return percentiles(service.load(asked, seconds=seconds, accept=accept).latencies).p50
+
+    run.say("explaining connections")
+    explained = [p50(_explain(build_chain(service, size)), _connected) for size in (100, GIANT)]
+    run.say("pages of a lineage")
+    person = _much_merged(service)
+    page = p50([_page(person)], _full)
+    run.say("looking up now and as of a moment")
+    members = build_profile(service, 10)
+    moment = datetime.now(UTC).isoformat()
+    now, then = (p50([_person(key, at) for key in members]) for at in (None, moment))
+    run.say(f"undoing merges of two profiles of {HALF}")
+    undone = [_undo(change) for change in _merges(service, run.sizes.acts)]
+    undo = percentiles(service.load(undone, accept=_changed).latencies).p50
+    run.say(f"splitting giants of {GIANT:,}")
+    split = percentiles(service.load(_splits(service, run.sizes.acts), accept=_changed).latencies).p50
+    run.say("ingest with and without lineage, in turns")
+    cost = _cost(run)
+    return [
+        Figure("explain a connection in a profile of 100, p50", explained[0], "ms", at_most=10),
+        Figure(f"explain a connection in a profile of {GIANT:,}, p50", explained[1], "ms", at_most=60),
+        Figure(f"a page of {A_PAGE} of a lineage, p50", page, "ms", at_most=10),
+        Figure(f"undo of a merge of two profiles of {HALF}, p50", undo, "ms", at_most=50),
+        Figure(f"split of a profile of {GIANT:,} in two, p50", split, "ms", at_most=500),
+        Figure("Customer360 now, p50", now, "ms", at_most=15),
+        Figure("Customer360 as of a moment against now", then / now, "×", at_most=3),
+        Figure("ingest with lineage against without, time", cost, "×", at_most=1.15),
+    ]
+
+
+def _cost(run: Run) -> float:
+    """The time that an observation takes with its lineage, as a multiple of what it takes without."""
+    rows = run.sizes.warm // TURNS
+    files = run.streams(LINEAGE_SEED, **{f"lineage-{turn}": rows for turn in range(2 * TURNS)})
+    seconds = {True: 0.0, False: 0.0}
+    for turn, file in enumerate(files):
+        kept = turn % 2 == 0
+        program = () if kept else (sys.executable, "-m", "bench.without_lineage")
+        seconds[kept] += product.ingest(file, rows, run.large.data_dir, program).seconds
+    return seconds[True] / seconds[False]
+
+
+def build_chain(service: Service, size: int, name: str = "chain") -> list[Key]:
+    """A person each of whose devices was seen with the next one only."""
+    devices = [{"namespace": "device_id", "value": f"{name}-{size}-{n}"} for n in range(size)]
+    lines = [_line(f"{name}-{size}-{n}", devices[n : n + 2]) for n in range(size - 1)]
+    service.load(_lists(lines), accept=all_accepted)
+    return devices
+
+
+def _much_merged(service: Service) -> str:
+    """Somebody whose cookies became known one by one before a login joined them; the login's profile."""
+    login = {"namespace": "user_id", "value": "merged"}
+    cookies = [{"namespace": "cookie_id", "value": f"merged-{n}"} for n in range(ENTRIES)]
+    alone = [_line(f"merged-alone-{n}", [cookie]) for n, cookie in enumerate(cookies)]
+    joined = [_line(f"merged-{n}", [login, cookie]) for n, cookie in enumerate(cookies)]
+    service.load(_lists([*alone, *joined]), accept=all_accepted)
+    return _profiles(service, [_person(login)])[0]
+
+
+def _merges(service: Service, many: int) -> list[bytes]:
+    """The ids of so many merges of two profiles."""
+    found: list[bytes] = []
+    for n in range(many):
+        ends: list[Key] = []
+        for side in "ab":
+            cookies = [{"namespace": "cookie_id", "value": f"half-{n}-{side}-{i}"} for i in range(HALF)]
+            card = [{"namespace": "loyalty_id", "value": f"half-{n}-{side}"}]
+            lines = [
+                _line(f"half-{n}-{side}-{at}", [*card, *cookies[at : at + MOST - 1]])
+                for at in range(0, HALF - 1, MOST - 1)
+            ]
+            service.load([submit_links(lines)], accept=all_accepted)
+            ends += card
+
+        def accept(status: int, body: bytes) -> bool:
+            match = _CHANGE.search(body)
+            if match:
+                found.append(match[1])
+            return all_accepted(status, body) and match is not None
+
+        service.load([submit_links([_line(f"half-{n}", ends)])], accept=accept)
+    return found
+
+
+def _splits(service: Service, many: int) -> list[bytes]:
+    """So many requests that each split a giant in its middle."""
+    requests: list[bytes] = []
+    for n in range(many):
+        devices = build_chain(service, GIANT, f"giant-{n}")
+        (profile,) = _profiles(service, [_person(devices[0])])
+        given = {"profileId": profile, "identifiers": devices[GIANT // 2 :], "reason": "two people"}
+        requests.append(post("/graphql", {"query": operation("SplitProfile"), "variables": {"input": given}}))
+    return requests
+
+
+def _profiles(service: Service, requests: Iterable[bytes]) -> list[str]:
+    found: list[str] = []
+
+    def accept(status: int, body: bytes) -> bool:
+        found.append(orjson.loads(body)["data"]["profileByIdentifier"]["id"])
+        return no_graphql_errors(status, body)
+
+    service.load(requests, accept=accept)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ requests
+
+
+def _line(id: str, identifiers: Sequence[Key]) -> bytes:
+    return orjson.dumps({"id": id, "source": "web", "identifiers": identifiers})
+
+
+def _lists(lines: list[bytes], size: int = 500) -> list[bytes]:
+    return [submit_links(lines[at : at + size]) for at in range(0, len(lines), size)]
+
+
+def _ask(name: str, **variables: Any) -> bytes:
+    return post("/graphql", {"query": operation(name), "variables": variables})
+
+
+def _explain(members: Sequence[Key]) -> list[bytes]:
+    """From one end to some others, the far one among them."""
+    return [_ask("ExplainConnection", **{"from": members[0], "to": members[-n]}) for n in range(1, 20)]
+
+
+def _page(profile: str) -> bytes:
+    return _ask("MergeLineage", profileId=profile, first=A_PAGE)
+
+
+def _person(key: Key, as_of: str | None = None) -> bytes:
+    return _ask("Customer360", identifier=key, asOf=as_of)
+
+
+def _undo(change: bytes) -> bytes:
+    return _ask("UndoChange", input={"changeId": change.decode(), "reason": "two people"})
+
+
+def _full(status: int, body: bytes) -> bool:
+    return no_graphql_errors(status, body) and body.count(b'"node":') == A_PAGE
+
+
+def _connected(status: int, body: bytes) -> bool:
+    return no_graphql_errors(status, body) and b'"connected":true' in body
+
+
+def _changed(status: int, body: bytes) -> bool:
+    return no_graphql_errors(status, body) and b'"ProfileChanged"' in body
