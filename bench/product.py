@@ -29,7 +29,7 @@ class BenchFailed(Exception):
 
 def _environment() -> dict[str, str]:
     """Ours, without what would make the product another one than the one that users start with."""
-    kept = ("IDENTITY_GRAPH_CACHE_DIR", "IDENTITY_GRAPH_JAVA_HOME")
+    kept = ("IDENTITY_GRAPH_CACHE_DIR", "IDENTITY_GRAPH_JAVA_HOME", "IDENTITY_GRAPH_JAVA_OPTIONS")
     return {
         name: value
         for name, value in os.environ.items()

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Where the fetched Neo4j is kept; read by the embedded database."""
     java_home: Path | None = None
     """Another Java for the embedded database; read by it."""
+    java_options: str = ""
+    """Options for its Java, such as ``-XX:TieredStopAtLevel=1``; read by it."""
     neo4j_uri: str | None = Field(default=None, validation_alias="NEO4J_URI")
     """A Neo4j of one's own; the embedded one is then never started."""
     neo4j_user: str = Field(default="neo4j", validation_alias="NEO4J_USER")

@@ -24,6 +24,9 @@ settings.register_profile("ci", max_examples=200, derandomize=True, **PATIENT)
 settings.register_profile("thorough", max_examples=5_000, derandomize=False, **PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
+# Databases that live for seconds: Java's optimising compiler costs them half of their time and has nothing to win.
+os.environ.setdefault("IDENTITY_GRAPH_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 
 @pytest.fixture(scope="session")
 def neo4j_connection(tmp_path_factory: pytest.TempPathFactory) -> Generator[Connection]:

@@ -129,7 +129,10 @@ def _candidates() -> Iterator[Path]:
 
 
 def java_command(found: Provision, home: Path, heap_mb: int) -> list[str]:
-    """Java with Neo4j's class path and options; a main class and its arguments follow."""
+    """Java with Neo4j's class path and options; a main class and its arguments follow.
+
+    IDENTITY_GRAPH_JAVA_OPTIONS, separated by spaces, come last, so that they have the last word.
+    """
     java = find_java(found.version)
     # From Java 24 on, every use of Unsafe prints four lines that no user can act upon.
     quiet = ["--sun-misc-unsafe-memory-access=allow"] if java.feature >= 24 else []
@@ -157,6 +160,7 @@ def java_command(found: Provision, home: Path, heap_mb: int) -> list[str]:
         "-Dfile.encoding=UTF-8",
         # What a killed process leaves behind stays in its own folder.
         f"-Djava.io.tmpdir={home / 'tmp'}",
+        *os.environ.get("IDENTITY_GRAPH_JAVA_OPTIONS", "").split(),
     ]
 
 

@@ -159,7 +159,8 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
 @contextmanager
 def command(*arguments: str, **environment: str) -> Generator[subprocess.Popen[str]]:
     run = [str(Path(sys.executable).with_name("identity-graph")), *arguments]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("IDENTITY_GRAPH", "NEO4J"))}
+    kept = "IDENTITY_GRAPH_JAVA_OPTIONS"
+    clean = {k: v for k, v in os.environ.items() if k == kept or not k.startswith(("IDENTITY_GRAPH", "NEO4J"))}
     process = subprocess.Popen(run, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process

@@ -20,11 +20,12 @@ from identity_graph.demo.generate import generate
 COMMAND = (str(Path(sys.executable).with_name("identity-graph")), "demo")
 #: A loaded machine is slow without being wrong.
 PATIENCE = 540.0
-#: Settings of the person who runs the tests are not the newcomer's; where Neo4j was fetched to is.
+#: Settings of the person who runs the tests are not the newcomer's; where Neo4j was fetched to is, and how it is run.
+KEPT = ("IDENTITY_GRAPH_CACHE_DIR", "IDENTITY_GRAPH_JAVA_OPTIONS")
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.startswith(("NEO4J_", "IDENTITY_GRAPH_")) or name == "IDENTITY_GRAPH_CACHE_DIR"
+    if not name.startswith(("NEO4J_", "IDENTITY_GRAPH_")) or name in KEPT
 }
 
 

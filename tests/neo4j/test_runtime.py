@@ -297,6 +297,13 @@ def test_an_older_version_does_not_touch_newer_data(tmp_path: Path, small: Optio
     assert not (tmp_path / "neo4j").exists()
 
 
+def test_options_for_java_have_the_last_word(tmp_path: Path, small: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDENTITY_GRAPH_JAVA_OPTIONS", "-Dfile.encoding=COMPAT -XX:NoSuchOption=1")
+    with pytest.raises(RuntimeFailure):
+        neo4j_runtime.start(tmp_path, **small, progress=False)
+    assert "NoSuchOption" in (tmp_path / "run" / "console.log").read_text()
+
+
 def test_a_java_that_cannot_start_is_explained(tmp_path: Path, small: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every failure is a sentence with advice, also those that come from within Java."""
     java = tmp_path / "jdk" / "bin" / "java"
