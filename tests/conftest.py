@@ -20,7 +20,7 @@ from identity_graph.neo4j_runtime import Connection
 PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 
 settings.register_profile("dev", max_examples=50, derandomize=True, **PATIENT)
-settings.register_profile("ci", max_examples=200, derandomize=True, **PATIENT)
+settings.register_profile("ci", max_examples=100, derandomize=True, **PATIENT)
 settings.register_profile("thorough", max_examples=5_000, derandomize=False, **PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
