@@ -51,6 +51,8 @@ def demo(
     Example: identity-graph demo --data exports
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A database that lives for minutes spends half of them on Java's optimising compiler: 210 s against 114 s in all.
+    os.environ.setdefault("IDENTITY_GRAPH_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
     files = own(data) if data else []
     if data and not files:
         raise typer.BadParameter(f"{data} holds no file that ends in {', '.join(SUFFIXES)}", param_hint="--data")

@@ -145,6 +145,17 @@ class Client:
         """The newest events of a profile, and what all of them add up to."""
         return self.ask("Journey", profileId=profile, first=first)["profile"]
 
+    def segment(self, definition: Json) -> Json:
+        """The segment that has this definition, made where there is none. Raises :class:`CannotServe` otherwise."""
+        outcome = self.ask("DefineSegment", input=definition)["defineSegment"]["outcome"]
+        if outcome["__typename"] != "SegmentDefined":
+            raise CannotServe(f"the segment {definition['name']} was not defined: {outcome['message']}")
+        return outcome["segment"]
+
+    def membership(self, segment: str, profile: str) -> Json:
+        """Whether a profile is in a segment, condition by condition."""
+        return self.ask("ExplainMembership", segment=segment, profileId=profile)["explainMembership"]
+
     def submit(self, observation: Json) -> Json:
         """The result of one observation. Raises :class:`CannotServe` where it is not taken."""
         (result,) = self.ask("SubmitLinks", input={"observations": [observation]})["submitLinks"]["results"]

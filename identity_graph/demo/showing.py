@@ -298,6 +298,20 @@ def devices(found: Sequence[Json]) -> RenderableType:
     return more(lines, len(found) - MOST)
 
 
+def membership(before: Json, after: Json) -> RenderableType:
+    """Each condition of a segment, and what a profile has: before and after."""
+    lines = table(cut("condition", 48), cut("the account before", 20), cut("now", 20))
+    for one, other in zip(before["conditions"], after["conditions"], strict=True):
+        lines.add_row(escape(one["condition"]), *map(_held, (one, other)))
+    return lines
+
+
+def _held(condition: Json) -> str:
+    mark = "[green]✓[/]" if condition["holds"] else "[red]✗[/]"
+    actual = condition["actual"]
+    return mark if actual is None else f"{mark} {escape(str(actual))}"
+
+
 def journey(found: Json) -> Iterable[RenderableType]:
     """Events with the device or else the identifier of each, and what all of a person's events add up to."""
     lines = table(brief("when"), brief("what"), cut("which", 24), cut("on", 36), cut("by", 10))

@@ -19,6 +19,19 @@ from identity_graph.store.graph import Graph
 from matching.errors import MatchingError
 
 MANY = 1_000
+#: Of the star of the story the account knows the plan, and the phone what was bought in the app.
+SEGMENT: Json = {
+    "name": "app_buyers_on_the_free_plan",
+    "description": "Who bought in the app, and may like to hear of the paid plan.",
+    "rule": {
+        "all": [
+            {"trait": {"name": "plan", "equals": "free"}},
+            {"identifiers": {"namespaceClass": "DEVICE", "atLeast": 1}},
+            {"trait": {"name": "lifetime_value", "atLeast": 40}},
+        ]
+    },
+    "dryRun": False,
+}
 #: Of the records at least so many must be profiles of their own before identifiers count as linking little.
 ENOUGH = 0.9
 
@@ -68,8 +81,10 @@ def tell(tour: Tour, story: Json, models: Path) -> None:
     tour.loaded("Five sources of one retailer, loaded into one graph")
     star = story["many_identifiers"]
     account = Key(**star["account"])
+    waiting = _waiting(tour, account)
     _joined(tour, withheld(star["joining_observation"]))
     person = tour.client.person(account)
+    _entered(tour, person, waiting)
     tour.evidence(person, "Why these are one person: the evidence")
     family = story["family_tablet"]
     _shop_tablet(tour, Key(**story["shop_tablet"]["device"]))
@@ -100,6 +115,29 @@ def _joined(tour: Tour, last: Json) -> None:
     tour.out.print(f"[dim]{sent} What was before, `asOf` tells.[/]")
     tour.out.print(showing.profile("After", after))
     tour.out.print(showing.golden(after))
+
+
+def _waiting(tour: Tour, account: Key) -> tuple[int, Json]:
+    """The size of the segment, and what it says of the person before the event that joins them."""
+    size = tour.client.segment(SEGMENT)["size"]
+    return size, tour.client.membership(SEGMENT["name"], tour.client.person(account)["id"])
+
+
+def _entered(tour: Tour, person: Json, waiting: tuple[int, Json]) -> None:
+    tour.chapters.begin("By that same event, the person enters a segment")
+    size, before = waiting
+    after = tour.client.membership(SEGMENT["name"], person["id"])
+    now = tour.client.segment(SEGMENT)["size"]
+    name = called(person)
+    tour.out.print(f"[bold]{SEGMENT['name']}[/] was defined before, and counted {size:,} people.")
+    if before["isMember"]:
+        tour.out.print(f"{name} is one of them since an earlier run, as every condition holds:")
+    else:
+        tour.out.print(
+            f"Neither the account nor the phone met its conditions. Their profile does: it counts {now:,} now, with "
+            f"{name}, changed in the same transaction as the merge."
+        )
+    tour.out.print(showing.membership(before, after))
 
 
 def _shop_tablet(tour: Tour, tablet: Key) -> None:

@@ -98,6 +98,9 @@ def test_it_shows_the_story_and_ends_with_nothing_left(home: Path, first: subpro
             "After: Sanne de Vries",
             "24 identifiers",
             "sannedevries@inbox.example  crm",
+            "By that same event, the person enters a segment",
+            "with Sanne de Vries, changed in the same transaction",
+            "✓ 2",
             "UNIQUE_NAMESPACE",
             "BLOCKED_VALUE",
             "SHARED_IDENTIFIER",
@@ -138,6 +141,7 @@ def test_the_second_time_everything_is_there_and_it_serves_until_interrupted(
             "After: Sanne de Vries",
             "24 identifiers ─",
         ]
+        assert "Sanne de Vries is one of them since an earlier run" in said
         (address,) = set(re.findall(r"http://127\.0\.0\.1:\d+", said))
         assert httpx.get(f"{address}/readyz").status_code == 200
         answer = httpx.post(f"{address}/graphql", json={"query": ready_query(said)}).json()
