@@ -21,9 +21,11 @@ CLIENTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Lengths in identifiers or observations, and the seconds that each load over HTTP takes."""
+    """Lengths in identifiers, observations, people or segments, and the seconds that each load over HTTP takes."""
 
     identifiers: int
+    profiles: int
+    segments: int
     cold: int
     warm: int
     batched: int
@@ -31,13 +33,24 @@ class Sizes:
     seconds: float
 
 
-FULL = Sizes(identifiers=1_000_000, cold=200_000, warm=120_000, batched=60_000, fed=1_000_000, seconds=10)
-QUICK = Sizes(identifiers=70_000, cold=4_000, warm=2_000, batched=3_000, fed=8_000, seconds=1)
+FULL = Sizes(
+    identifiers=1_000_000,
+    profiles=300_000,
+    segments=100,
+    cold=200_000,
+    warm=120_000,
+    batched=60_000,
+    fed=1_000_000,
+    seconds=10,
+)
+QUICK = Sizes(
+    identifiers=70_000, profiles=2_000, segments=20, cold=4_000, warm=2_000, batched=3_000, fed=8_000, seconds=1
+)
 
 
-def sizes(*, quick: bool, identifiers: int | None) -> Sizes:
+def sizes(*, quick: bool, identifiers: int | None, profiles: int | None) -> Sizes:
     chosen = QUICK if quick else FULL
-    return replace(chosen, identifiers=identifiers) if identifiers else chosen
+    return replace(chosen, identifiers=identifiers or chosen.identifiers, profiles=profiles or chosen.profiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +130,4 @@ class Run:
 
 
 #: Streams of different seeds share no people.
-LARGE_SEED, SMALL_SEED, SUBMIT_SEED, MEMORY_SEED, EVENTS_SEED = 1, 2, 3, 4, 5
+LARGE_SEED, SMALL_SEED, SUBMIT_SEED, MEMORY_SEED, EVENTS_SEED, PROFILES_SEED = 1, 2, 3, 4, 5, 6
