@@ -1,4 +1,4 @@
-"""Measure the product beside the naive design: `python -m bench [NAME…] [--quick] [--identifiers N]`."""
+"""Measure the product beside the naive design: `python -m bench [NAME…] [--quick] [--identifiers N] [--profiles N]`."""
 
 import signal
 import sys
@@ -12,7 +12,7 @@ import orjson
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench import ingest, journey, memory, resolve, stewards, submit, verify
+from bench import ingest, journey, memory, profiles, resolve, stewards, submit, verify
 from bench.harness import Figure, table, write_results
 from bench.product import BenchFailed
 from bench.run import FULL, Run, Sizes, sizes
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Run], list[Figure]]]] = {
     "resolve": ("Look-ups", resolve.measure),
     "journey": ("Events and journeys", journey.measure),
     "stewards": ("What stewards ask and do", stewards.measure),
+    "profiles": ("Golden records, segments and exports", profiles.measure),
     "memory": ("The service's memory beside the database", memory.measure),
 }
 
@@ -39,13 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--quick", action="store_true", help="see in two minutes that everything runs; the figures mean nothing"
     )
     parser.add_argument("--identifiers", type=int, help=f"size of the large graph (default {FULL.identifiers:,})")
+    parser.add_argument(
+        "--profiles", type=int, help=f"people of the graph of whole profiles (default {FULL.profiles:,})"
+    )
     chosen = parser.parse_args(arguments)
     if unknown := set(chosen.names) - set(BENCHMARKS):
         parser.error(f"{min(unknown)} is none of {', '.join(BENCHMARKS)}")
     if chosen.identifiers is not None and chosen.identifiers < 1000:
         parser.error("--identifiers must be at least 1000")
+    if chosen.profiles is not None and chosen.profiles < 1000:
+        parser.error("--profiles must be at least 1000")
     names = [name for name in BENCHMARKS if not chosen.names or name in chosen.names]
-    size = sizes(quick=chosen.quick, identifiers=chosen.identifiers)
+    size = sizes(quick=chosen.quick, identifiers=chosen.identifiers, profiles=chosen.profiles)
     # Only what was measured in full may stand for the product.
     out = RESULTS if size == FULL else Path(tempfile.mkdtemp(prefix="identity-graph-bench-results-"))
     signal.signal(signal.SIGTERM, _end)

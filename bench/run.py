@@ -21,10 +21,12 @@ CLIENTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Lengths in identifiers or observations; the seconds that each load over HTTP takes, and how often that is done
-    which can only be done once to the same people."""
+    """Lengths in identifiers, observations, people or segments; the seconds that each load over HTTP takes, and how often
+    that is done which can only be done once to the same people."""
 
     identifiers: int
+    profiles: int
+    segments: int
     cold: int
     warm: int
     batched: int
@@ -33,13 +35,33 @@ class Sizes:
     acts: int
 
 
-FULL = Sizes(identifiers=1_000_000, cold=200_000, warm=120_000, batched=60_000, fed=1_000_000, seconds=10, acts=30)
-QUICK = Sizes(identifiers=70_000, cold=4_000, warm=2_000, batched=3_000, fed=8_000, seconds=1, acts=3)
+FULL = Sizes(
+    identifiers=1_000_000,
+    profiles=300_000,
+    segments=100,
+    cold=200_000,
+    warm=120_000,
+    batched=60_000,
+    fed=1_000_000,
+    seconds=10,
+    acts=30,
+)
+QUICK = Sizes(
+    identifiers=70_000,
+    profiles=2_000,
+    segments=20,
+    cold=4_000,
+    warm=2_000,
+    batched=3_000,
+    fed=8_000,
+    seconds=1,
+    acts=3,
+)
 
 
-def sizes(*, quick: bool, identifiers: int | None) -> Sizes:
+def sizes(*, quick: bool, identifiers: int | None, profiles: int | None) -> Sizes:
     chosen = QUICK if quick else FULL
-    return replace(chosen, identifiers=identifiers) if identifiers else chosen
+    return replace(chosen, identifiers=identifiers or chosen.identifiers, profiles=profiles or chosen.profiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +141,4 @@ class Run:
 
 
 #: Streams of different seeds share no people.
-LARGE_SEED, SMALL_SEED, SUBMIT_SEED, MEMORY_SEED, EVENTS_SEED, LINEAGE_SEED = 1, 2, 3, 4, 5, 6
+LARGE_SEED, SMALL_SEED, SUBMIT_SEED, MEMORY_SEED, EVENTS_SEED, PROFILES_SEED, LINEAGE_SEED = 1, 2, 3, 4, 5, 6, 7

@@ -96,8 +96,9 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute all profiles from the evidence, and check every invariant of the graph.
+    """Recompute all profiles from the evidence, what is derived of them, and check every invariant of the graph.
 
+    Golden records, tallies of events and members of segments are named by profile and name, never with their values.
     The graph should be at rest meanwhile. Exit code 0: all holds. 1: something does not, or it was written to.
 
     Example: identity-graph verify --json

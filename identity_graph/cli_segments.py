@@ -158,6 +158,26 @@ def delete(name: Name, dry_run: DryRun = False, data_dir: DataDir = None, as_jso
 
 
 @segment_app.command()
+def traits(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """The traits that a rule can ask for: who says them, of which types, how many have them; with masked examples.
+
+    Example: identity-graph segment traits
+    """
+    with _opened(data_dir, "segment traits") as (_, segments):
+        found, full = segments.catalogue(NOW)
+    if as_json:
+        typer.echo(json.dumps({"traits": [asdict(one) for one in found], "full_sources": full}))
+        return
+    table = Table("name", "kind", "types", "sources", "have it", "examples", box=None, pad_edge=False)
+    for one in found:
+        lists = (", ".join(some) for some in (one.types, one.sources))
+        table.add_row(*map(escape, (one.name, one.kind, *lists, f"{one.fill_rate:.0%}", "  ".join(one.examples))))
+    _out.print(table)
+    for source in full:
+        _out.print(escape(f"{source} has more names than the catalogue takes; the others stay in its records"))
+
+
+@segment_app.command()
 def refresh(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Let those enter and leave whom time has made to, as the service does by itself every few seconds.
 

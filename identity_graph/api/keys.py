@@ -9,8 +9,9 @@ PREFIX = "ig_"
 
 
 class Scope(StrEnum):
-    """What a key opens: reading profiles, submitting observations, seeing personal values whole in what is found by
-    searching, or everything and the schema besides."""
+    """What a key opens: reading profiles with all that is known of them, submitting observations, seeing personal
+    values whole in what is found by searching, or everything and the schema besides. The catalogue of traits shows
+    nobody a value."""
 
     READ = "read"
     WRITE = "write"

@@ -10,12 +10,14 @@ from strawberry.types.arguments import InputContext
 from strawberry.types.base import get_object_definition
 
 from identity_graph.api.errors import ApiError, BadInput, Rendering, RequestTimedOut
+from identity_graph.api.keys import Scope
 from identity_graph.api.limits import LENGTH
 from identity_graph.api.scalars import JSON, DateTime, from_cursor, moment, raw_json, to_cursor
 from identity_graph.api.types import After, Edge, First, Info, PageInfo, Profile, page_size
 from identity_graph.domain.rules import NamespaceClass
 from identity_graph.domain.segments import InvalidRule
 from identity_graph.services import segments as service
+from identity_graph.services.catalogue import Kind
 from identity_graph.services.lookup import Freshness
 
 T = TypeVar("T")
@@ -191,6 +193,7 @@ class Segment:
 
     @strawberry.field(description="In the order of their ids.")
     async def members(self, info: Info, first: First = 50, after: After = None) -> SegmentMembers:
+        info.context.require(Scope.READ)
         start: str = "" if after is None else from_cursor(after, str)[0]
         found, more, total = await asyncio.to_thread(
             info.context.services.segments.members, self.name, page_size(first), start, self.fresh
@@ -208,6 +211,7 @@ class Segment:
 
     @strawberry.field(description="Who entered and left, the latest first; of deleted memberships too.")
     async def changes(self, info: Info, first: First = 50, after: After = None) -> SegmentChanges:
+        info.context.require(Scope.READ)
         before: str = "~" if after is None else from_cursor(after, str)[0]
         found, more = await asyncio.to_thread(
             info.context.services.segments.changes, self.name, page_size(first), before, self.fresh
@@ -290,14 +294,24 @@ async def _for_a_while(work: Callable[..., T], *given: Any, **named: Any) -> T |
         return None
 
 
-@strawberry.type(description="A trait that sources gave, nested ones by dots.")
+strawberry.enum(
+    Kind,
+    name="TraitKind",
+    description="Who says a trait: sources, the events of a person by what they add up to, or a model.",
+)
+
+
+@strawberry.type(description="A trait that segments can ask for or sources gave, nested ones by dots.")
 class CataloguedTrait:
     name: str
+    kind: Kind
     types: list[str] = strawberry.field(metadata={LENGTH: 1})
-    sources: list[str]
+    sources: list[str] = strawberry.field(description="Of an aggregate, those that say something else of its name.")
     searchable: bool = strawberry.field(description="Whether segments can ask for it: its name must be a plain one.")
     fill_rate: float = strawberry.field(description="The part of profiles that have it, as of 20,000 of them.")
-    examples: list[str] = strawberry.field(description="Masked: only their shape is told.", metadata={LENGTH: 1})
+    examples: list[str] = strawberry.field(
+        description="Masked for everybody: only the shape is kept.", metadata={LENGTH: 1}
+    )
 
 
 @strawberry.type(description="The traits that there are.")
@@ -318,6 +332,7 @@ class SegmentQuery:
             traits=[
                 CataloguedTrait(
                     name=one.name,
+                    kind=one.kind,
                     types=one.types,
                     sources=one.sources,
                     searchable=one.searchable,

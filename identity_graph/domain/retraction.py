@@ -69,8 +69,10 @@ def remains(taken: Sequence[Said], rest: Iterable[Said], rules: Rules) -> Remain
             sights[key].append(said)
     partners: dict[Key, set[Key]] = {key: set() for key in keys}
     for claim in left.values():
+        if rules.is_blocked_key(claim.a) or rules.is_blocked_key(claim.b):
+            continue
         for key, other in ((claim.a, claim.b), (claim.b, claim.a)):
-            if key in keys and partner_that_counts(key, other, rules) and not rules.is_blocked_key(other):
+            if key in keys and partner_that_counts(key, other, rules):
                 partners[key].add(other)
     return Remains(
         tuple(left[id] for id in sorted(links.keys() & left.keys())),

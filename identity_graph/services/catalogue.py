@@ -4,13 +4,15 @@ It is written in the transaction that brings something new, and read again only 
 batch that brings nothing new pays for one look at the revisions.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import uuid_utils
 
+from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, OF_EVENTS, PURCHASE
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import NAME, TRAIT, TraitType, masked, typed
 from identity_graph.store.graph import Transaction
@@ -25,6 +27,8 @@ MAX_NAMES = 1_000
 MAX_NAME = 256
 #: Profiles by which it is told how often a trait is there.
 SAMPLE = 20_000
+#: How the sources of scores begin.
+SCORE = "score:"
 #: The type of the entry that says that a source has more names than are taken.
 FULL = "FULL"
 
@@ -124,11 +128,21 @@ def note_traits(
     return Catalogue.of((*known.entries, *new))
 
 
+class Kind(StrEnum):
+    """Who says a trait: sources, a person's events by what they add up to, or a model."""
+
+    GIVEN = "GIVEN"
+    AGGREGATE = "AGGREGATE"
+    SCORE = "SCORE"
+
+
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """A trait as it is told. ``fill_rate`` is the part of some profiles that show it, from 0 to 1."""
+    """A trait as it is told. ``fill_rate`` is the part of some profiles that have it, from 0 to 1; ``examples`` are
+    masked. An aggregate has the sources that say something of its name instead."""
 
     name: str
+    kind: Kind
     types: list[str]
     sources: list[str]
     searchable: bool
@@ -137,25 +151,37 @@ class Trait:
 
 
 def trait_catalogue(tx: Transaction) -> tuple[list[Trait], list[str]]:
-    """All traits by name, and the sources that have more than are taken."""
-    ((looked, filled),) = tx.run("trait/fill", sample=SAMPLE)
-    many = dict(filled)
-    by_name: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    """All traits by name, aggregates and scores among them, and the sources that have more than are taken."""
+    of_any = [TRAIT + name for name, type in OF_EVENTS.items() if type == EVERY_TYPE]
+    of_type = [TRAIT + name for name, type in OF_EVENTS.items() if type == PURCHASE]
+    ((looked, filled, aggregated),) = tx.run("trait/fill", sample=SAMPLE, type=PURCHASE, of_any=of_any, of_type=of_type)
+    # Whoever has an identifier was seen.
+    many = Counter({TRAIT + name: looked for name in AGGREGATES if name not in OF_EVENTS})
+    for name, some in (*filled, *aggregated):
+        many[name] = min(looked, many[name] + some)
+    by_name: dict[str, list[tuple[str, str, str]]] = {name: [] for name in AGGREGATES}
     full: set[str] = set()
     for source, name, type, example in tx.one("trait/list"):
         if type == FULL:
             full.add(source)
         else:
-            by_name[name].append((source, type, example))
+            by_name.setdefault(name, []).append((source, type, example))
     traits = [
         Trait(
             name,
-            sorted({type for _, type, _ in rows}),
+            _kind(name, (source for source, _, _ in rows)),
+            sorted({type for _, type, _ in rows} | ({AGGREGATES[name]} if name in AGGREGATES else set())),
             sorted({source for source, _, _ in rows}),
             NAME.fullmatch(name) is not None,
-            many.get(TRAIT + name, 0) / looked if looked else 0.0,
+            many[TRAIT + name] / looked if looked else 0.0,
             sorted({example for _, _, example in rows})[:5],
         )
         for name, rows in sorted(by_name.items())
     ]
     return traits, sorted(full)
+
+
+def _kind(name: str, sources: Iterable[str]) -> Kind:
+    if name in AGGREGATES:
+        return Kind.AGGREGATE
+    return Kind.SCORE if any(source.startswith(SCORE) for source in sources) else Kind.GIVEN

@@ -23,13 +23,20 @@ def refresh_golden(
     for element, shown, records in profiles:
         wanted = golden_properties(records, rules, catalogue)
         stale = dict(shown)
-        change = {name: value for name, value in wanted.items() if stale.get(name) != value}
+        change = {name: value for name, value in wanted.items() if not same(stale.get(name), value)}
         change |= {name: None for name in stale if name not in wanted}
         if change:
             rows.append([element, change])
     if rows:
         tx.do("golden/write", rows=rows)
     return {element: set(change) for element, change in rows}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two properties are equal. True and 1 are so in Python only; the values of a list are of one type."""
+    if isinstance(one, list) and isinstance(other, list):
+        return one == other and isinstance(one[0], bool) is isinstance(other[0], bool)
+    return one == other and isinstance(one, bool) is isinstance(other, bool)
 
 
 def golden_properties(

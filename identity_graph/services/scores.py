@@ -36,6 +36,7 @@ from identity_graph.domain.scores import (
     reliability,
 )
 from identity_graph.domain.segments import near
+from identity_graph.services.catalogue import SCORE
 from identity_graph.services.live import show_again
 from identity_graph.services.observe import Clock
 from identity_graph.services.score_report import render
@@ -227,7 +228,7 @@ def _write(tx: Transaction, rules: Rules, model: Model, people: Sequence[Person]
     element = dict(tx.one("score/elements", ids=[person.id for person in people]))
     tx.one("profile/lock", elements=sorted(element.values()))
     name = model.task.name
-    source = f"score:{name}"
+    source = SCORE + name
     rows: list[list[str]] = []
     traits: dict[str, Any] = {}
     for person in people:

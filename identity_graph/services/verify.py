@@ -1,4 +1,5 @@
-"""Verification: the partition recomputed from the evidence, and every invariant of the graph checked against it.
+"""Verification: the partition recomputed from the evidence, and every invariant of the graph checked against it; then
+what is derived from it: golden values, tallies of events, memberships in segments.
 
 The evidence is streamed out into arrays, which :mod:`identity_graph.services.compact` partitions. The graph should be
 at rest: what is written while it is read looks like a contradiction.
@@ -21,10 +22,13 @@ from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.matches import PROPOSED, RETRACTED, TAKING_PART
 from identity_graph.domain.partition import DisjointSets, is_crowded
 from identity_graph.domain.rules import Rules
+from identity_graph.services.catalogue import read_catalogue
 from identity_graph.services.compact import Compact, Ints, Parts, grouped
 from identity_graph.services.ingest import ahead
-from identity_graph.services.observe import from_text
+from identity_graph.services.observe import Clock, from_text
 from identity_graph.services.stewardship import read_cannot_links
+from identity_graph.services.submit import now
+from identity_graph.services.verify_derived import other_golden_values, other_members, other_tallies
 from identity_graph.store.graph import Graph
 
 #: Examples kept of each kind of finding.
@@ -57,7 +61,12 @@ class Verdict:
 
 
 def verify(
-    graph: Graph, rules: Rules, *, show_keys: bool = False, told: Callable[[str], None] = lambda _: None
+    graph: Graph,
+    rules: Rules,
+    *,
+    show_keys: bool = False,
+    told: Callable[[str], None] = lambda _: None,
+    clock: Clock = now,
 ) -> Verdict:
     """Check every invariant; ``told`` gets what is being done.
 
@@ -65,7 +74,7 @@ def verify(
     """
     before = _counts(graph)
     checked = _Verification(graph, rules, show_keys)
-    checked.run(told)
+    checked.run(told, clock)
     return Verdict(before, checked.findings, _counts(graph) != before)
 
 
@@ -85,11 +94,12 @@ class _Verification:
         self.graph, self.rules, self.show_keys = graph, rules, show_keys
         self.findings: dict[str, Finding] = {}
 
-    def run(self, told: Callable[[str], None]) -> None:
+    def run(self, told: Callable[[str], None], clock: Clock) -> None:
         # That takes the database as long as all else takes us, so it is asked first and answers last.
         with ThreadPoolExecutor(1) as asking:
             lost = asking.submit(lambda: list(self.graph.stream("verify/observations")))
             self._run(told)
+            self._check_derived(told, clock)
             told("Reading the observations")
             self._found("observation of unknown identifiers", (f"observation {id}" for (id,) in lost.result()))
 
@@ -100,6 +110,23 @@ class _Verification:
         told("Reading the records")
         records = (f"record {key}" for (key,) in self._rows("verify/records"))
         self._found("record without the anchor that it names", records)
+
+    def _check_derived(self, told: Callable[[str], None], clock: Clock) -> None:
+        told("Deriving the golden records")
+        catalogue = self.graph.read_many(read_catalogue)
+        golden = other_golden_values(self._rows("verify/golden"), self.rules, catalogue)
+        self._found("golden value that does not follow from the records", golden)
+        anchors = (f"{kind} {key}" for kind, key in self._rows("verify/anchored"))
+        self._found("score or override without the anchor that it names", anchors)
+        told("Counting the events")
+        tallies = other_tallies(self._rows("verify/tallies"), "tally")
+        self._found("tally that does not follow from the events", tallies)
+        self._found("event that no tally counts", other_tallies(self._rows("verify/uncounted"), "event"))
+        told("Evaluating the segments")
+        for what, where in other_members(self.graph, self.rules, clock()):
+            self._found(what, [where])
+        misnamed = (f"profile {id}: {name}" for id, name in self._rows("verify/memberships_in_segments"))
+        self._found("membership of a segment that names another profile", misnamed)
 
     def _check_decisions(self, told: Callable[[str], None]) -> None:
         """All that follows from the evidence by the rules."""
@@ -404,7 +431,7 @@ def _masked(name: str) -> str:
     match kind:
         case "profile" | "link":
             return name
-        case "record" | "observation":
+        case "record" | "observation" | "event" | "tally" | "score" | "override":
             return f"{kind} {_hash(rest)}"
         case _:
             return f"{split_key(name)[0]}:{_hash(name)}"

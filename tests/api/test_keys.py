@@ -10,6 +10,10 @@ READ = "query($i: [IdentifierInput!]!) { resolve(identifiers: $i) { status profi
 WRITE = """mutation($o: [ObservationInput!]!) { submitLinks(input: {observations: $o}) { results {
     ... on ObservationAccepted { profile { id size } } } } }"""
 SPY = WRITE.replace("size", "goldenRecord { name }")
+SPY_MEMBERS = """mutation {
+    defineSegment(input: {name: "spied", rule: {seen: {withinDays: 1}}, dryRun: true}) { outcome {
+    ... on SegmentDefined { segment { name members { totalCount } } } } } }"""
+SPY_CHANGES = SPY_MEMBERS.replace("members { totalCount }", "changes { edges { node { profileId } } }")
 LOOK = "{ __schema { queryType { name } } }"
 TYPO = "{ resolv }"
 
@@ -32,10 +36,13 @@ def code(locked: Locked, scope: str, query: str) -> tuple[int, str | None]:
         ("write", WRITE, (200, None)),
         ("write", READ, (403, "FORBIDDEN")),
         ("write", SPY, (200, "FORBIDDEN")),
+        ("write", SPY_MEMBERS, (200, "FORBIDDEN")),
+        ("write", SPY_CHANGES, (200, "FORBIDDEN")),
         ("write", LOOK, (400, "GRAPHQL_VALIDATION_FAILED")),
         ("admin", READ, (200, None)),
         ("admin", WRITE, (200, None)),
         ("admin", SPY, (200, None)),
+        ("admin", SPY_MEMBERS, (200, None)),
         ("admin", LOOK, (200, None)),
     ],
 )

@@ -422,7 +422,10 @@ def _golden(stored: Stored, rules: Rules) -> list[str]:
         id: {name: value for name, value in p.items() if name.startswith(("trait:", "date:"))}
         for id, p in stored.profiles.items()
     }
-    return _differ("golden record", found, wanted)
+    # As text, where true is not 1.0.
+    return _differ(
+        "golden record", *({id: repr(sorted(p.items())) for id, p in one.items()} for one in (found, wanted))
+    )
 
 
 def _observations(stored: Stored, taken: Iterable[Observation]) -> list[str]:

@@ -135,6 +135,8 @@ def test_scores_are_traits_that_segments_follow_and_that_go_along(
         "buys_soon_model": (model.version, "score:buys_soon"),
     }
     assert verify(full, RULES).holds
+    (listed,) = (trait for trait in segments.catalogue(Freshness())[0] if trait.name == "buys_soon")
+    assert (str(listed.kind), listed.types, listed.fill_rate) == ("SCORE", ["NUMBER"], 1.0)
 
     # The same again says nothing new.
     assert scores.apply(full, RULES, tmp_path, TASK.name, lambda: END * DAY).changed == 0

@@ -33,6 +33,7 @@ from identity_graph.services.lookup import NOW
 from identity_graph.services.observe import observe
 from identity_graph.services.segments import Segments
 from identity_graph.services.stewardship import Declined, Done, Observations, Stewards
+from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph
 from identity_graph.store.segment_query import satisfying
 
@@ -343,6 +344,9 @@ class History(RuleBasedStateMachine):
             assert ([id for id, _ in paged], more, total) == (sorted(ids), False, len(ids))
         assert replayed(self.driver) == members(self.driver)
 
+    def teardown(self) -> None:
+        assert verify(self.graph, RULES, clock=lambda: self.at).findings == {}
+
 
 def code_of(work: Callable[[], None]) -> str | None:
     try:
@@ -517,7 +521,8 @@ def test_a_source_that_uses_names_for_values_fills_no_database(
     send("o2", "web", {"a": "x", "b": None})
     traits, full = Segments(graph, RULES, lambda: BEGIN).catalogue(NOW)
     assert full == ["crm"]
-    assert [(t.name, t.types, t.sources, t.fill_rate, t.examples) for t in traits] == [
+    given = [(t.name, t.types, t.sources, t.fill_rate, t.examples) for t in traits if t.kind == "GIVEN"]
+    assert given == [
         ("a", ["NUMBER", "TEXT"], ["crm", "web"], 1.0, ["9", "x"]),
         ("b", ["TEXT"], ["crm"], 1.0, ["Xxx 9"]),
         ("c.d", ["DATE"], ["crm"], 1.0, ["9999-99-99"]),
@@ -529,6 +534,25 @@ def test_a_source_that_uses_names_for_values_fills_no_database(
     with pytest.raises(InvalidRule, match="atLeast is for NUMBER, but b is TEXT") as caught:
         segments.define("s", "", {"not": {"trait": {"name": "b", "atLeast": 1}}}, "test")
     assert (caught.value.code, caught.value.path) == ("TYPE_MISMATCH", ("rule", "not", "trait", "atLeast"))
+
+
+def test_the_catalogue_tells_aggregates_by_how_many_have_them(graph: Graph) -> None:
+    said = [
+        observed("o1", ["user_id:1"], BEGIN, {"lifetime_value": 5}, event=("purchase", 1)),
+        observed("o2", ["user_id:2"], BEGIN, None, event=("page", None)),
+        observed("o3", ["user_id:3"], BEGIN, {"lifetime_value": "much"}),
+        observed("o4", ["user_id:4"], BEGIN, {"plan": "pro"}),
+    ]
+    graph.write(lambda tx: observe(tx, said, RULES, lambda: BEGIN))
+    traits, _ = Segments(graph, RULES, lambda: BEGIN).catalogue(NOW)
+    assert [(t.name, str(t.kind), t.types, t.fill_rate) for t in traits] == [
+        ("favourite_channel", "AGGREGATE", ["TEXT"], 0.5),
+        ("first_seen", "AGGREGATE", ["DATE"], 1.0),
+        ("last_purchase", "AGGREGATE", ["DATE"], 0.25),
+        ("last_seen", "AGGREGATE", ["DATE"], 1.0),
+        ("lifetime_value", "AGGREGATE", ["NUMBER", "TEXT"], 0.5),
+        ("plan", "GIVEN", ["TEXT"], 0.25),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
@@ -593,6 +617,8 @@ def test_the_command_line(
     assert run(segment_app, "preview", str(rule_file))["size"] == 1
     assert run(segment_app, "define", "pros", str(rule_file))["size"] == 1
     assert [one["name"] for one in run(segment_app, "list")["segments"]] == ["pros"]
+    (plan,) = (one for one in run(segment_app, "traits")["traits"] if one["kind"] == "GIVEN")
+    assert (plan["name"], plan["fill_rate"], plan["examples"]) == ("plan", 1.0, ["xxx"])
     (member,) = run(segment_app, "members", "pros")["members"]
     explained = run(segment_app, "explain", "pros", member["profile_id"])
     assert (explained["is_member"], explained["conditions"][0]["words"]) == (True, 'plan equals "pro"')

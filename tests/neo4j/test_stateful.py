@@ -44,7 +44,7 @@ BATCH = st.lists(
         st.integers(0, 5),
         st.sampled_from(["web", "crm"]),
         st.sampled_from([None, None, None, "r1", "r2"]),
-        st.sampled_from([None, None, {"n": 1}, {"n": 2}, {"n": "2020-01-01", "m": {"a": ["x"]}}]),
+        st.sampled_from([None, None, {"n": 1}, {"n": True}, {"n": 2}, {"n": "2020-01-01", "m": {"a": ["x"]}}]),
         st.sampled_from([None, {"type": "page"}, {"type": "purchase", "properties": {"value": 0.1}}]),
         st.none() | st.none() | st.none() | st.integers(0, 9),
         st.sampled_from([False, False, True]),

@@ -42,8 +42,10 @@ SCANS = {
     "lineage/graph": "there are as many as there were other rules and models",
     **{
         f"verify/{noun}": "reads all there is"
-        for noun in "cannot_links changes identifiers links memberships observations profiles records".split()
+        for noun in "anchored cannot_links changes golden identifiers links memberships memberships_in_segments "
+        "observations profiles records tallies uncounted".split()
     },
+    "verify/segments": "there are a few segments",
 }
 #: What lets a plan read all of something.
 SCAN = re.compile(r"AllNodesScan|AllRelationshipsScan|LabelScan|RelationshipTypesScan|RelationshipTypeScan|IndexScan")

@@ -19,6 +19,7 @@ from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.stewardship import Declined, Done, Observations, Stewards
 from identity_graph.services.submit import now, write_batch
+from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph
 
 Do = Callable[[bool], Done]
@@ -63,6 +64,7 @@ class History(Program):
                 if do:
                     self.act(do, back)
             self.snapshots.append((now(), self.stored.home, leads(self.stored)))
+        assert verify(self.graph, rules).findings == {}
         self.look_back()
 
     def merge(self, one: int, other: int) -> Do | None:

@@ -68,6 +68,14 @@ def test_a_pair_kept_apart_is_part_of_the_evidence(told: Graph, driver: neo4j.Dr
     assert verify(told, RULES).findings == {}
 
 
+def test_a_retraction_gives_junk_no_partners(graph: Graph) -> None:
+    phone, junk = "phone:+31612345678", "cookie_id:null"
+    write_batch(graph, [said("p1", phone, junk), said("p2", phone, "user_id:a", junk)], RULES)
+    assert verify(graph, RULES).findings == {}
+    Stewards(graph, RULES, now).retract(Observations(("p1",)), 1, "ann", "never was")
+    assert verify(graph, RULES).findings == {}
+
+
 #: What is done to the graph, and how it is found.
 HARM = {
     "MATCH (:Identifier {key: 'user_id:c'})-[m:MEMBER_OF]->() DELETE m": "identifier in no profile",

@@ -1,7 +1,7 @@
 // name: trait/fill
-// summary: Of some profiles, how many show each trait; and how many were looked at.
-// params: sample: Integer
-// returns: looked: Integer, found: List<List<Any>>
+// summary: Of some profiles, how many show each trait; how many have any event, and how many one of a type, as far as they show no trait of one of these names instead; and how many were looked at.
+// params: sample: Integer, type: String, of_any: List<String>, of_type: List<String>
+// returns: looked: Integer, found: List<List<Any>>, aggregated: List<List<Any>>
 // access: read
 // index: none
 MATCH (p:Profile) WHERE p.status = 'ACTIVE'
@@ -13,4 +13,13 @@ CALL (profiles) {
   WITH name, count(*) AS many
   RETURN collect([name, many]) AS found
 }
-RETURN size(profiles) AS looked, found
+CALL (profiles) {
+  UNWIND profiles AS p
+  WITH p, [(p)<-[:MEMBER_OF]-(:Identifier)<-[:COUNTS]-(t:Tally) | t.type] AS types
+  WHERE size(types) > 0
+  UNWIND CASE WHEN $type IN types THEN $of_any + $of_type ELSE $of_any END AS name
+  WITH p, name WHERE p[name] IS NULL
+  WITH name, count(*) AS many
+  RETURN collect([name, many]) AS aggregated
+}
+RETURN size(profiles) AS looked, found, aggregated

@@ -9,8 +9,10 @@ RETURN {
   profiles: COUNT { (:Profile) },
   records: COUNT { (:Record) },
   observations: COUNT { (:Observation) },
+  events: COUNT { (:Event) },
   changes: COUNT { (:Change) },
   links: COUNT { ()-[:LINK]->() },
   memberships: COUNT { ()-[:MEMBER_OF]->() },
-  earlier_memberships: COUNT { ()-[:WAS_MEMBER_OF]->() }
+  earlier_memberships: COUNT { ()-[:WAS_MEMBER_OF]->() },
+  segment_memberships: COUNT { ()-[:IN_SEGMENT]->() }
 } AS counts

@@ -11,17 +11,17 @@ from bench.__main__ import BENCHMARKS, main, measure, summary
 from bench.harness import Figure, write_results
 from bench.run import FULL, QUICK, Run, Sizes, sizes
 
-TINY = Sizes(identifiers=1000, cold=150, warm=150, batched=600, fed=1000, seconds=0.2, acts=2)
+TINY = Sizes(identifiers=1000, profiles=200, segments=2, cold=150, warm=150, batched=600, fed=1000, seconds=0.2, acts=2)
 
 
 def test_sizes_are_full_unless_asked_otherwise() -> None:
-    assert sizes(quick=False, identifiers=None) == FULL
-    assert sizes(quick=True, identifiers=None) == QUICK
-    assert sizes(quick=False, identifiers=5000).identifiers == 5000
-    assert sizes(quick=False, identifiers=5000).fed == FULL.fed
+    assert sizes(quick=False, identifiers=None, profiles=None) == FULL
+    assert sizes(quick=True, identifiers=None, profiles=None) == QUICK
+    smaller = sizes(quick=False, identifiers=5000, profiles=2000)
+    assert (smaller.identifiers, smaller.profiles, smaller.fed) == (5000, 2000, FULL.fed)
 
 
-@pytest.mark.parametrize("wrong", [["speed"], ["--identifiers", "1"], ["--fast"]])
+@pytest.mark.parametrize("wrong", [["speed"], ["--identifiers", "1"], ["--profiles", "1"], ["--fast"]])
 def test_it_is_told_when_it_is_asked_wrongly(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(wrong)
@@ -80,6 +80,6 @@ def test_a_run_measures_every_row(tmp_path: Path) -> None:
         assert "Neo4j" in found["facts"]["database"]
         assert (tmp_path / f"{name}.md").exists()
     charts = {path.stem for path in tmp_path.glob("*.svg")}
-    assert charts == {"ingest", "submit", "resolve", "memory"}
+    assert charts == {"ingest", "submit", "resolve", "profiles", "memory"}
     rows = summary(tmp_path).count("| yes |") + summary(tmp_path).count("| **no** |")
-    assert rows == 31, "the table of what the product promises has another length"
+    assert rows == 38, "the table of what the product promises has another length"
