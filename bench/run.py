@@ -21,8 +21,8 @@ CLIENTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Lengths in identifiers, observations, people or segments; the seconds that each load over HTTP takes, and how often
-    that is done which can only be done once to the same people."""
+    """Lengths in identifiers, observations, people or segments; the seconds that each load over HTTP takes, and how
+    often that is done which can only be done once to the same people."""
 
     identifiers: int
     profiles: int
