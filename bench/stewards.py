@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
+from random import Random
 from typing import Any
 
 import orjson
@@ -34,7 +35,7 @@ def measure(run: Run) -> list[Figure]:
         return percentiles(service.load(asked, seconds=seconds, accept=accept).latencies).p50
 
     run.say("explaining connections")
-    explained = [p50(_explain(build_chain(service, size)), _connected) for size in (100, GIANT)]
+    explained = [p50(_explain(build_tree(service, size)), _connected) for size in (100, GIANT)]
     run.say("pages of a lineage")
     person = _much_merged(service)
     page = p50([_page(person)], _full)
@@ -73,7 +74,16 @@ def _cost(run: Run) -> float:
     return seconds[True] / seconds[False]
 
 
-def build_chain(service: Service, size: int, name: str = "chain") -> list[Key]:
+def build_tree(service: Service, size: int) -> list[Key]:
+    """A person each of whose devices was seen with one of those before it, drawn with a fixed seed."""
+    draw = Random(size)
+    devices = [{"namespace": "device_id", "value": f"tree-{size}-{n}"} for n in range(size)]
+    lines = [_line(f"tree-{size}-{n}", [devices[draw.randrange(n)], devices[n]]) for n in range(1, size)]
+    service.load(_lists(lines), accept=all_accepted)
+    return devices
+
+
+def build_chain(service: Service, size: int, name: str) -> list[Key]:
     """A person each of whose devices was seen with the next one only."""
     devices = [{"namespace": "device_id", "value": f"{name}-{size}-{n}"} for n in range(size)]
     lines = [_line(f"{name}-{size}-{n}", devices[n : n + 2]) for n in range(size - 1)]
@@ -156,7 +166,7 @@ def _ask(name: str, **variables: Any) -> bytes:
 
 
 def _explain(members: Sequence[Key]) -> list[bytes]:
-    """From one end to some others, the far one among them."""
+    """From the first device to some of the last ones."""
     return [_ask("ExplainConnection", **{"from": members[0], "to": members[-n]}) for n in range(1, 20)]
 
 

@@ -1,8 +1,8 @@
 """The types of the schema that reads return. Most fields are plain attributes; what costs a query is a method."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar, cast
 
 import orjson
 import strawberry
@@ -371,35 +371,51 @@ class Participant:
     role: ParticipantRole
 
 
+def _participants(told: Iterable[Sequence[str]]) -> list[Participant]:
+    return [Participant(profile_id=strawberry.ID(id), role=ParticipantRole(role)) for id, role in told]
+
+
 @strawberry.type(description="One entry of a lineage, with its cause.")
 class Change(Node):
     kind: ChangeKind
+    row: strawberry.Private[ChangeRow | None] = None
     token: strawberry.Private[str | None] = None
     known: strawberry.Private[Sequence[tuple[str, str]] | None] = None
 
-    async def _row(self, info: Info) -> ChangeRow:
+    @strawberry.field
+    def at(self, info: Info) -> DateTime:
+        return self._told(info, lambda row: moment(row.at))
+
+    @strawberry.field
+    def participants(self, info: Info) -> list[Participant]:
+        if self.known is not None:
+            return _participants(self.known)
+        return self._told(info, lambda row: _participants(row.participants))
+
+    @strawberry.field
+    def moved_identifiers(self, info: Info) -> list[Identifier]:
+        return self._told(info, lambda row: [Identifier.of(key) for key in row.moved])
+
+    @strawberry.field
+    def cause(self, info: Info) -> ChangeCause:
+        return self._told(info, self._cause)
+
+    def _told(self, info: Info, tell: Callable[[ChangeRow], T]) -> T:
+        """What the entry says. Where it has yet to be read, that is a promise, which GraphQL takes as well.
+
+        Those of a page were read together: to wait in each field of each entry costs more than the reading.
+        """
         info.context.require(Scope.READ)
+        return tell(self.row) if self.row else cast(T, self._read(info, tell))
+
+    async def _read(self, info: Info, tell: Callable[[ChangeRow], T]) -> T:
         row = await info.context.services.profiles.change(self.id, Freshness(token=self.token or info.context.token))
         if row is None:
             raise BadInput(f"there is no change {self.id}: a dry run makes none")
-        return row
+        return tell(row)
 
-    @strawberry.field
-    async def at(self, info: Info) -> DateTime:
-        return moment((await self._row(info)).at)
-
-    @strawberry.field
-    async def participants(self, info: Info) -> list[Participant]:
-        told = (await self._row(info)).participants if self.known is None else self.known
-        return [Participant(profile_id=strawberry.ID(id), role=ParticipantRole(role)) for id, role in told]
-
-    @strawberry.field
-    async def moved_identifiers(self, info: Info) -> list[Identifier]:
-        return [Identifier.of(key) for key in (await self._row(info)).moved]
-
-    @strawberry.field
-    async def cause(self, info: Info) -> ChangeCause:
-        row = await self._row(info)
+    @staticmethod
+    def _cause(row: ChangeRow) -> ChangeCause:
         if row.cause == "STEWARD":
             return StewardCause(actor=row.actor or "", reason=row.reason or "")
         if row.cause == "RULES":
@@ -618,8 +634,10 @@ class Profile(Node):
     @strawberry.field(description="What happened to this profile and to those that were merged into it, newest first.")
     async def lineage(self, info: Info, first: First = 50, after: After = None) -> Connection[Change]:
         before = None if after is None else from_cursor(after, int, str)
-        page = await info.context.services.profiles.lineage(self.id, page_size(first), before, self._fresh(info))
-        nodes = [Change(id=strawberry.ID(id), kind=ChangeKind(kind)) for _, id, kind in page.items]
+        profiles, fresh = info.context.services.profiles, self._fresh(info)
+        page = await profiles.lineage(self.id, page_size(first), before, fresh)
+        rows = await profiles.changes([id for _, id, _ in page.items], Freshness(token=info.context.token))
+        nodes = [Change(id=strawberry.ID(id), kind=ChangeKind(kind), row=rows.get(id)) for _, id, kind in page.items]
         return Connection.of(nodes, [to_cursor(at, id) for at, id, _ in page.items], page.more, page.total)
 
     @strawberry.field(

@@ -5,7 +5,7 @@ microseconds since 1970; an ``as_of`` among them answers from the closed members
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -212,6 +212,10 @@ class Profiles:
 
     async def change(self, id: str, fresh: Freshness = NOW) -> ChangeRow | None:
         return await self._changes.one(fresh, id)
+
+    async def changes(self, ids: Sequence[str], fresh: Freshness = NOW) -> Mapping[str, ChangeRow]:
+        """Those of these changes that there are, by id, and perhaps others."""
+        return await self._changes.many(fresh, ids) if ids else {}
 
     async def graph_changes(self, first: int) -> list[tuple[str, str]]:
         """The newest changes of the graph as a whole, as id and kind."""
