@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from identity_graph.app import CannotServe
@@ -92,6 +92,7 @@ def tell(tour: Tour, story: Json, models: Path) -> None:
     tour.lineage(person, f"How {called(person)}'s profile came to be, newest first")
     _devices(tour, Key(**story["cross_device"]["device"]))
     _no_shared_identifier(tour, story["same_person_no_shared_identifier"], models)
+    _doubtful(tour)
     _father_and_son(tour, story["father_and_son"])
     tour.invite(person, account)
 
@@ -201,15 +202,42 @@ def _no_shared_identifier(tour: Tour, story: Json, models: Path) -> None:
     link = next((link for link in links if link["evidence"]), None)
     if link is None:
         raise CannotServe(f"the model says nothing of {card} and {account}: start over with new data")
-    evidence = link["evidence"]
-    levels = [(level["comparison"], level["level"], level["matchWeight"]) for level in evidence["levels"]]
-    weight = proposal["matchWeight"] if proposal else evidence["matchWeight"]
-    tour.out.print(showing.waterfall("their records", levels, weight))
+    weight = proposal["matchWeight"] if proposal else link["evidence"]["matchWeight"]
+    tour.out.print(_waterfall("their records", link["evidence"]["levels"], weight))
     if proposal:
-        tour.out.print(f"\nToo little to merge by itself: it is [bold yellow]proposed[/], as {proposal['id']}, and a "
-                       "person decides with DecideProposal.")  # fmt: skip
+        _proposed(tour, proposal)
     else:
         tour.out.print("\nThat is enough: they are [bold green]one profile[/] now, by a link that tells its evidence.")
+
+
+def _waterfall(title: str, levels: Sequence[Json], weight: float) -> RenderableType:
+    told = [(level["comparison"], level["level"], level["matchWeight"]) for level in levels]
+    return showing.waterfall(title, told, weight)
+
+
+def _proposed(tour: Tour, proposal: Json) -> None:
+    tour.out.print(f"\nToo little to merge by itself: it is [bold yellow]proposed[/], as {proposal['id']}, and a "
+                   "person decides with DecideProposal.")  # fmt: skip
+
+
+def _doubtful(tour: Tour) -> None:
+    """Of what the model proposes, the surest pair of records of two sources that no rule would keep apart."""
+    for proposal in tour.client.proposals():
+        records = [Key(**proposal["link"][end]) for end in ("from", "to")]
+        if not proposal["blockedBy"] and len({record.value.partition("/")[0] for record in records}) > 1:
+            break
+    else:
+        tour.out.print("\nOf no two records of two sources it is in doubt.")
+        return
+    tour.out.print("\nOf others it is less sure. The surest of them in two sources:\n")
+    told = showing.table(*map(showing.brief, ("", "profile", "born", "e-mail")))
+    for record in records:
+        profile = tour.client.person(record)
+        values = (showing.trait(profile, name) or "" for name in ("dob", "email"))
+        told.add_row(f"{called(profile)}, {escape(record.value)}", short(profile["id"]), *values)
+    tour.out.print(told)
+    tour.out.print(_waterfall("their records", proposal["link"]["evidence"]["levels"], proposal["matchWeight"]))
+    _proposed(tour, proposal)
 
 
 def _proposal(tour: Tour, profiles: set[str]) -> Json | None:
@@ -233,11 +261,10 @@ def _father_and_son(tour: Tour, story: Json) -> None:
     tour.out.print("Their customer numbers differ, and crm_id is unique: the shared landline cannot join them.")
     cards = (Record("crm", story[who]["value"]) for who in ("father", "son"))
     scored = tour.client.scored(*cards)
-    levels = [(level["comparison"], level["level"], level["matchWeight"]) for level in scored["levels"]]
     weight = scored["matchWeight"]
     misled = "would be misled, were it not for that rule" if weight > 0 else "is not misled by one name and one home"
     tour.out.print(f"The model {misled}:\n")
-    tour.out.print(showing.waterfall("their cards", levels, weight))
+    tour.out.print(_waterfall("their cards", scored["levels"], weight))
 
 
 # ---------------------------------------------------------------------------------------------- one's own files

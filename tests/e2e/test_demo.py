@@ -113,6 +113,8 @@ def test_it_shows_the_story_and_ends_with_nothing_left(home: Path, first: subpro
             "Helene Lefebvre, crm_id:C-10004",
             "Hélène Lefèvre, user_id:u500004",
             "any two records",
+            "The surest of them in two sources",
+            "and a person decides with DecideProposal",
             "their cards",
             "1958-04-19",
             "1986-07-24",
