@@ -16,6 +16,8 @@ from matching import pipeline, predict
 from matching.bound import Bound
 
 TEXT = st.one_of(st.none(), st.text("ab1é ", max_size=12), st.sampled_from(["martha", "marhta", "1970-01-02"]))
+#: To open a database takes longer than to try an example.
+SHARED = duckdb.connect()
 CONDITIONS = [
     "jaro_winkler_similarity(a_l, a_r) >= 0.8",
     "jaro_winkler_similarity(a_l, a_r) > 0.95 OR a_l = b_r",
@@ -49,10 +51,12 @@ def _levels(condition: str, tf: dict[str, Any]) -> list[dict[str, Any]]:
     st.sampled_from([{}, {"tf_adjustment_column": "a"}, {"tf_adjustment_column": "a", "tf_minimum_u_value": 0.2}]),
 )  # fmt: skip
 def test_no_weight_exceeds_its_bound(condition: str, records: list[tuple[str | None, str | None]], tf: dict[str, Any]):
-    con = duckdb.connect()
-    con.execute("CREATE TABLE records (rid BIGINT, a VARCHAR, b VARCHAR)")
+    con = SHARED
+    con.execute("CREATE OR REPLACE TABLE records (rid BIGINT, a VARCHAR, b VARCHAR)")
     con.executemany("INSERT INTO records VALUES (?, ?, ?)", [(i, *record) for i, record in enumerate(records)])
-    con.execute("CREATE TABLE tf_a AS SELECT a AS value, count(*) / 10 AS tf FROM records WHERE a > '' GROUP BY 1")
+    con.execute(
+        "CREATE OR REPLACE TABLE tf_a AS SELECT a AS value, count(*) / 10 AS tf FROM records WHERE a > '' GROUP BY 1"
+    )
     levels = _levels(condition, tf)
     cases = " ".join(
         f"ELSE {i}" if level["sql_condition"] == "ELSE" else f"WHEN {level['sql_condition']} THEN {i}"
