@@ -1,8 +1,8 @@
 """How long matching takes: `python -m bench.match_speed [RECORDS]`, by default 1,000,000.
 
 Trains on made people, predicts and clusters, and times the compiled scorer (`candidates` are numbers, not times). Goals
-on two cores: a million records train in 25 s, predict and cluster in 10 s, in 3 GB; one pair scores in 100 µs at the
-99th percentile.
+on two cores: a million records train in 25 s, predict and cluster in 10 s, in 3 GB; one record scores against its
+candidates in 100 µs at the 99th percentile.
 """
 
 import json

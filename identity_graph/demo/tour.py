@@ -92,7 +92,6 @@ def tell(tour: Tour, story: Json, models: Path) -> None:
     tour.lineage(person, f"How {called(person)}'s profile came to be, newest first")
     _devices(tour, Key(**story["cross_device"]["device"]))
     _no_shared_identifier(tour, story["same_person_no_shared_identifier"], models)
-    _doubtful(tour)
     _father_and_son(tour, story["father_and_son"])
     tour.invite(person, account)
 
@@ -208,6 +207,7 @@ def _no_shared_identifier(tour: Tour, story: Json, models: Path) -> None:
         _proposed(tour, proposal)
     else:
         tour.out.print("\nThat is enough: they are [bold green]one profile[/] now, by a link that tells its evidence.")
+        _doubtful(tour)
 
 
 def _waterfall(title: str, levels: Sequence[Json], weight: float) -> RenderableType:
