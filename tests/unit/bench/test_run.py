@@ -71,6 +71,7 @@ def test_the_summary_shows_every_result_in_its_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.neo4j
+@pytest.mark.timeout(1800)
 def test_a_run_measures_every_row(tmp_path: Path) -> None:
     """The commands as users type them, the service over HTTP, and the naive design beside them."""
     measure(list(BENCHMARKS), TINY, tmp_path, Console(quiet=True))
