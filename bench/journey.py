@@ -7,8 +7,8 @@ from itertools import cycle, islice
 import orjson
 
 from bench import product
-from bench.harness import Figure, no_graphql_errors, percentiles, post
-from bench.product import Service, all_accepted, operation, submit_links
+from bench.harness import Figure, no_graphql_errors, percentiles
+from bench.product import Service, all_accepted, ask, submit_links
 from bench.run import EVENTS_SEED, Run
 from bench.streams import Observation, observations, write_jsonl
 
@@ -78,8 +78,7 @@ def _line(id: str, minute: int, identifiers: list[dict[str, str]], event: object
 def _page(person: str, last: int) -> bytes:
     """The page that ends before the event of that number, or the newest for 0."""
     until = (_BEGIN + timedelta(minutes=last or MANY)).isoformat()
-    variables = {"profileId": person, "first": A_PAGE, "to": until}
-    return post("/graphql", {"query": operation("Journey"), "variables": variables})
+    return ask("Journey", profileId=person, first=A_PAGE, to=until)
 
 
 def _full(status: int, body: bytes) -> bool:

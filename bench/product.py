@@ -187,6 +187,11 @@ def operation(name: str) -> str:
     return (contracts("graphql") / "operations" / f"{name}.graphql").read_text(encoding="utf-8")
 
 
+def ask(name: str, **variables: Any) -> bytes:
+    """A request for an operation of the contract."""
+    return post("/graphql", {"query": operation(name), "variables": variables})
+
+
 SUBMIT_LINKS, RESOLVE = operation("SubmitLinks"), operation("Resolve")
 
 

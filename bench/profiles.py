@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 
 from bench import product
-from bench.harness import Figure, no_graphql_errors, percentiles, post
+from bench.harness import Figure, no_graphql_errors, percentiles
 from bench.journey import TYPES
-from bench.product import Service, all_accepted, operation, submit_links
+from bench.product import Service, all_accepted, ask, submit_links
 from bench.run import PROFILES_SEED, Run
 from bench.streams import Key, Observation, write_jsonl
 
@@ -175,7 +175,7 @@ def _ingest(
 
 
 def _whole(person: int) -> bytes:
-    return post("/graphql", {"query": operation("Customer360"), "variables": {"identifier": _login(person)}})
+    return ask("Customer360", identifier=_login(person))
 
 
 def _is_whole(status: int, body: bytes) -> bool:
@@ -184,7 +184,7 @@ def _is_whole(status: int, body: bytes) -> bool:
 
 def _as_a_whole(service: Service, rule: dict[str, Any], times: int) -> float:
     """The median of the seconds in which a rule is evaluated over all profiles."""
-    asked = post("/graphql", {"query": operation("PreviewSegment"), "variables": {"rule": rule, "sample": 0}})
+    asked = ask("PreviewSegment", rule=rule, sample=0)
     service.load([asked], accept=no_graphql_errors)
     return median(service.load([asked] * times, accept=no_graphql_errors).latencies)
 
@@ -204,7 +204,7 @@ def _about(area: int) -> dict[str, Any]:
 def _define(service: Service, many: int) -> None:
     for area in range(many):
         said = {"name": f"area {area}", "rule": _about(area)}
-        asked = post("/graphql", {"query": operation("DefineSegment"), "variables": {"input": said}})
+        asked = ask("DefineSegment", input=said)
         service.load([asked], accept=lambda status, body: no_graphql_errors(status, body) and b"Rejected" not in body)
 
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from random import Random
-from typing import Any
 
 import orjson
 
 from bench import product
-from bench.harness import Figure, no_graphql_errors, percentiles, post
-from bench.product import Service, all_accepted, operation, submit_links
+from bench.harness import Figure, no_graphql_errors, percentiles
+from bench.product import Service, all_accepted, ask, submit_links
 from bench.resolve import MOST, build_profile
 from bench.run import LINEAGE_SEED, Run
 from bench.streams import Key
@@ -135,7 +134,7 @@ def _splits(service: Service, many: int) -> list[bytes]:
         devices = build_chain(service, GIANT, f"giant-{n}")
         (profile,) = _profiles(service, [_person(devices[0])])
         given = {"profileId": profile, "identifiers": devices[GIANT // 2 :], "reason": "two people"}
-        requests.append(post("/graphql", {"query": operation("SplitProfile"), "variables": {"input": given}}))
+        requests.append(ask("SplitProfile", input=given))
     return requests
 
 
@@ -161,25 +160,21 @@ def _lists(lines: list[bytes], size: int = 500) -> list[bytes]:
     return [submit_links(lines[at : at + size]) for at in range(0, len(lines), size)]
 
 
-def _ask(name: str, **variables: Any) -> bytes:
-    return post("/graphql", {"query": operation(name), "variables": variables})
-
-
 def _explain(members: Sequence[Key]) -> list[bytes]:
     """From the first device to some of the last ones."""
-    return [_ask("ExplainConnection", **{"from": members[0], "to": members[-n]}) for n in range(1, 20)]
+    return [ask("ExplainConnection", **{"from": members[0], "to": members[-n]}) for n in range(1, 20)]
 
 
 def _page(profile: str) -> bytes:
-    return _ask("MergeLineage", profileId=profile, first=A_PAGE)
+    return ask("MergeLineage", profileId=profile, first=A_PAGE)
 
 
 def _person(key: Key, as_of: str | None = None) -> bytes:
-    return _ask("Customer360", identifier=key, asOf=as_of)
+    return ask("Customer360", identifier=key, asOf=as_of)
 
 
 def _undo(change: bytes) -> bytes:
-    return _ask("UndoChange", input={"changeId": change.decode(), "reason": "two people"})
+    return ask("UndoChange", input={"changeId": change.decode(), "reason": "two people"})
 
 
 def _full(status: int, body: bytes) -> bool:
