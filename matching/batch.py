@@ -248,8 +248,6 @@ def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]
     whole = (*columns("full_name"), *columns("native_name"))
     if not (first or last or whole):
         return []
-    if (first and last) and not columns("native_name"):
-        whole = ()
     out: list[Producer] = []
     if not whole:
         if first or middle:

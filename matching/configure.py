@@ -132,8 +132,9 @@ def profile(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Profile:
 
 # However rare a name is elsewhere, families hand it down; too few do to learn how many.
 _NAMESAKE = "same, in one household"
+_FIRST_SAME = frozenset({_NAMESAKE, "same", "nickname", "one letter apart"})
 _FIRST_OTHER = frozenset({"alike", "different"})
-_FAMILY_SAME = frozenset({"same", "one word in common", "one letter apart", "alike"})
+_FAMILY_SAME = frozenset({"same, with the given name", "same", "one word in common", "one letter apart", "alike"})
 _FAMILY_OTHER = frozenset({"different"})
 _ADDRESS_SAME = frozenset({
     "same address, namesakes born the same day", "same address, same family name", "same address, other family name",
@@ -228,7 +229,13 @@ def _family_name(p: Profile) -> Comparison | None:
     null = "last_name_l IS NULL OR last_name_r IS NULL"
     if p.has("first_name"):
         null += f" OR ({_swapped()})"
-    levels = [Level("missing", null, null=True), Level("same", "last_name_l = last_name_r", 0.8, 0.002, tf="last_name")]
+    levels = [Level("missing", null, null=True)]
+    namesakes: tuple[Condition, ...] = ()
+    if p.has("first_name"):
+        namesakes = ({"given_name": frozenset({_NAMESAKE, "same"})},)
+        sql = "last_name_l = last_name_r AND first_name_l = first_name_r"
+        levels.append(Level("same, with the given name", sql, 0.9, 0.002, tf="last_name", given=namesakes, free=True))
+    levels.append(Level("same", "last_name_l = last_name_r", 0.8, 0.002, tf="last_name", unless=namesakes))
     if p.multi_word_surnames > 0.005:
         levels.append(Level("one word in common", "list_has_any(last_alt_l, last_alt_r)", 0.03, 0.001))
     levels += [
@@ -497,27 +504,50 @@ def _shared_contact(p: Profile, near: str) -> tuple[list[Level], tuple[Condition
 def _email(p: Profile) -> Comparison | None:
     if not p.has("email"):
         return None
+    same = "email_l = email_r"
     alike = f"levenshtein(email_l, email_r) <= 2 OR {JW}(email_l, email_r) >= 0.94"
-    near = f"(email_l = email_r OR email_user_l = email_user_r OR {alike})"
+    near = f"({alike} OR email_user_l = email_user_r OR {JW}(email_user_l, email_user_r) >= 0.92)"
     levels = [_null("email")]
     telephone: Condition = {"phone": _PHONE_SAME}
     if p.has("phone"):
-        sql = f"{near} AND (right(phone_l, 7) = right(phone_r, 7) OR ({_typo('phone')}))"
+        sql = f"{same} AND (right(phone_l, 7) = right(phone_r, 7) OR ({_typo('phone')}))"
         levels.append(Level("shared with the telephone", sql, 0.75, 0.3, given=(telephone,), free=True))
-    shared, apart = _shared_contact(p, near)
+    shared, apart = _shared_contact(p, same)
     if p.has("phone"):
         shared = [replace(level, unless=(*level.unless, telephone)) for level in shared]
         apart = (*apart, telephone)
+    named, as_named = _named_alike(p, near)
     levels += [
         *shared,
-        Level("same", "email_l = email_r", 0.65, 0.00002, unless=apart),
-        Level("same user, other domain", "email_user_l = email_user_r", 0.05, 0.00003, unless=apart),
-        Level("alike", alike, 0.1, 0.00003, unless=apart),
-        Level("user alike", f"{JW}(email_user_l, email_user_r) >= 0.92", 0.05, 0.002),
+        Level("same", same, 0.65, 0.00002, unless=apart),
+        *named,
+        Level("same user, other domain", "email_user_l = email_user_r", 0.05, 0.00003, unless=as_named),
+        Level("alike", alike, 0.1, 0.00003, unless=as_named),
+        Level("user alike", near, 0.05, 0.002, unless=as_named),
         _else(0.15, 0.998),
     ]
-    why = "email address, given telephone, household and family name"
+    why = "email address, given telephone, household and names: addresses are made of names"
     return Comparison("email", tuple(levels), why, belief_u=5000, household=True)
+
+
+def _named_alike(p: Profile, near: str) -> tuple[list[Level], tuple[Condition, ...]]:
+    """Levels for addresses that are alike and may be so because the names are, and what they are given.
+
+    james.smith@ and james_smith2@ are two namesakes' as easily as one person's.
+    """
+    levels: list[Level] = []
+    apart: tuple[Condition, ...] = ()
+    given, family = {"given_name": _FIRST_SAME}, {"family_name": _FAMILY_SAME}
+    first = f"(list_has_any(first_alt_l, first_alt_r) OR {_close('first_name')})"
+    for label, there, condition, sql, u in (
+        ("alike, as both names", ("first_name", "last_name"), {**given, **family}, f"{first} AND {_family(p)}", 0.2),
+        ("alike, as the first name", ("first_name",), given, first, 0.05),
+        ("alike, as the family name", ("last_name",), family, _family(p), 0.03),
+    ):
+        if p.has(*there):
+            levels.append(Level(label, f"{near} AND {sql}", 0.2, u, given=(condition,), unless=apart, free=True))
+            apart = (*apart, condition)
+    return levels, apart
 
 
 def _identifiers(p: Profile) -> list[Comparison]:

@@ -341,9 +341,14 @@ def _home_weights(
 
 
 def _table(comparison: Comparison, m: Sequence[float], u: Sequence[float]) -> Floats:
-    """Weight by level index, the last (-1) for the null level; where a term frequency applies, u is left to it."""
+    """Weight by level index, the last (-1) for the null level.
+
+    Where a term frequency applies it stands for u of the plain equality; a level that is given something keeps how
+    much likelier that makes it.
+    """
+    plain = {level.tf: u[i] for i, level in enumerate(comparison.levels) if level.tf and not level.given}
     found = [
-        0.0 if level.null else float(np.log2(m[i]) - (0.0 if level.tf else np.log2(u[i])))
+        0.0 if level.null else float(np.log2(m[i]) - np.log2(u[i]) + (np.log2(plain[level.tf]) if level.tf else 0.0))
         for i, level in enumerate(comparison.levels)
     ]
     return np.asarray([*found, 0.0])
