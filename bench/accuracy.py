@@ -1,7 +1,7 @@
 """How right matching is on labelled data, beside plain Splink and other libraries: `make bench-accuracy`.
 
-Reads the labelled sets from `../shared/data` (or the folder that the first argument names). Every tool is run
-unsupervised and as it comes:
+Reads the labelled sets from `../shared/data` (or the folder that the first argument names), and makes one of a
+retailer's customers. Every tool is run unsupervised and as it comes:
 
 - ours: `identity-graph match run`'s pipeline, with no mapping and no setting
 - Splink 5: its demo's own comparisons and blocking, clusters at p ≥ 0.95
@@ -35,6 +35,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
+from bench import customers
 from matching import evaluate, pipeline
 from matching.cluster import cluster
 
@@ -59,8 +60,11 @@ class Labelled:
     others: tuple[str, ...]
 
 
-def sets(folder: Path) -> Iterator[Labelled]:
-    """The labelled sets in `folder`."""
+def sets(folder: Path, made: Path) -> Iterator[Labelled]:
+    """The labelled sets in `folder`, and a retailer's customers, which are written into `made`."""
+    path = made / "retailer.csv"
+    yield Labelled("retailer", [path], customers.write(path), "id", ("first_name", "last_name"), "dob",
+                   ("email", "postcode"))  # fmt: skip
     febrl = ("soc_sec_id", "postcode", "address_1")
     for name, files in (("febrl3", ["dataset3"]), ("febrl4", ["dataset4a", "dataset4b"])):
         paths = [folder / "febrl" / f"{f}.csv" for f in files]
@@ -232,7 +236,7 @@ def main(folder: Path) -> None:
     own = Ours([])
     with tempfile.TemporaryDirectory() as made:
         pythons = {tool: _environment(Path(made) / tool, packages) for tool, packages in PEERS.items()}
-        for data in sets(folder):
+        for data in sets(folder, Path(made)):
             runs: list[tuple[str, Callable[[Labelled], Clusters]]] = [
                 ("identity-graph", own),
                 ("Splink 5, p ≥ .95", plain_splink),

@@ -232,9 +232,12 @@ def _family_name(p: Profile) -> Comparison | None:
     levels = [Level("missing", null, null=True)]
     namesakes: tuple[Condition, ...] = ()
     if p.has("first_name"):
-        namesakes = ({"given_name": frozenset({_NAMESAKE, "same"})},)
+        # At home the given name is weighed given the family name already, so there it is not turned round.
+        namesakes = ({"given_name": frozenset({"same"})},)
         sql = "last_name_l = last_name_r AND first_name_l = first_name_r"
-        levels.append(Level("same, with the given name", sql, 0.9, 0.002, tf="last_name", given=namesakes, free=True))
+        _, at_home = _home(p)
+        sql += f" AND NOT coalesce({at_home}, false)" if at_home else ""
+        levels.append(Level("same, with the given name", sql, 0.9, 0.008, tf="last_name", given=namesakes, free=True))
     levels.append(Level("same", "last_name_l = last_name_r", 0.8, 0.002, tf="last_name", unless=namesakes))
     if p.multi_word_surnames > 0.005:
         levels.append(Level("one word in common", "list_has_any(last_alt_l, last_alt_r)", 0.03, 0.001))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import people
+from bench import customers, people
 from matching import evaluate, pipeline, report
 from matching.errors import InputError, MatchingError, ModelError, TrainingError
 from matching.model import Model
@@ -33,6 +33,21 @@ def test_made_people_are_found_and_families_kept_apart(tmp_path: Path):
     assert "<script" not in page
     assert "http" not in page
     assert not any(f"{value}@" in page for value in ("james", "mary"))
+
+
+@pytest.mark.parametrize(
+    ("without", "recall"),
+    [((), 0.9), (("street", "house_number", "postcode", "city"), 0.8), (("email",), 0.6)],
+    ids=["all", "no addresses", "no e-mails"],
+)
+def test_namesakes_with_addresses_made_of_their_names_are_kept_apart(
+    without: tuple[str, ...], recall: float, tmp_path: Path
+):
+    """jan73@ and jan75@, or james.smith@ and james_smith2@, are no more alike than the names are."""
+    truth = customers.write(tmp_path / "customers.csv", without=without)
+    found = evaluate.pairwise(clusters(pipeline.run([tmp_path / "customers.csv"])), truth)
+    assert found.precision >= 0.93
+    assert found.recall >= recall
 
 
 def test_the_order_of_the_file_is_of_no_consequence(tmp_path: Path):
