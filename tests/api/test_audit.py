@@ -26,8 +26,10 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def graph(service: Service, cypher: Cypher) -> Generator[Graph]:
     """The graph, which knows of no file of the audit."""
+    forget = "MATCH (a:Audit) DELETE a"
+    cypher(forget)
     yield service.graph
-    cypher("MATCH (a:Audit) DELETE a")
+    cypher(forget)
 
 
 def test_each_request_leaves_a_line_that_names_profiles_and_no_identifiers(
