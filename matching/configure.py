@@ -9,7 +9,9 @@ evidence is written as a chain,
 
 and a level whose agreement a household explains is *given* what comes before it: its m and u are the chances of
 agreeing among the pairs that already share that much. `u` of "same telephone, given the same address" is then near
-its m, and a family's telephone proves nothing twice.
+its m, and a family's telephone proves nothing twice. Likewise what names explain: the family name is given the first
+name, as both go with a country, and mail addresses that are alike, but not the same, are given the names that they are
+made of.
 
 **Blocking rules** are combinations of atoms (a column or its prefix). Each rule's pairs are counted, blocks over a
 cap are left out, and rules are taken, coarse before fine, while the budget of pairs lasts.
