@@ -248,43 +248,40 @@ def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]
     whole = (*columns("full_name"), *columns("native_name"))
     if not (first or last or whole):
         return []
-    out: list[Producer] = []
-    if not whole:
-        if first or middle:
 
-            def given(*values: str | None) -> tuple[Value, ...]:
-                name, others = n.given_names(_first_of(values[: len(first)]), _join(values[len(first) :]))
-                return name, n.spellings(name, others), others
+    def given(*values: str | None) -> tuple[str | None, list[str] | None, str | None]:
+        name, others = n.given_names(_first_of(values[: len(first)]), _join(values[len(first) :]))
+        return name, n.spellings(name, others), others
 
-            out.append(Producer((*first, *middle), _FIRST, given))
-        if last:
-
-            def family(*values: str | None) -> tuple[Value, ...]:
-                main = _first_of(values[: len(last)])
-                second = _first_of(values[len(last) : len(last) + len(extra)])
-                name, generation = n.family_name(main)
-                generation = n.generation(_first_of(values[len(last) + len(extra) :])) or generation
-                parts = n.family_parts(_join([main, second]))
-                return name, parts, generation
-
-            out.append(Producer((*last, *extra, *suffix), _LAST, family))
-        return out
+    def family(*values: str | None) -> tuple[str | None, list[str] | None, str | None]:
+        main = _first_of(values[: len(last)])
+        second = _first_of(values[len(last) : len(last) + len(extra)])
+        name, generation = n.family_name(main)
+        generation = n.generation(_first_of(values[len(last) + len(extra) :])) or generation
+        return name, n.family_parts(_join([main, second])), generation
 
     def both(*values: str | None) -> tuple[Value, ...]:
-        it = iter(values)
-        f, m, la, ex, su, wh = ([next(it) for _ in group] for group in (first, middle, last, extra, suffix, whole))
-        given, others = n.given_names(_first_of(f), _join(m))
-        family, generation = n.family_name(_first_of(la))
-        parts = n.family_parts(_join([_first_of(la), _first_of(ex)]))
-        if given is None and family is None:
-            text = _first_of(wh)
+        """From the whole name where a record has neither part."""
+        at = len(first) + len(middle)
+        own, text = values[: -len(whole)], _first_of(values[-len(whole) :])
+        given_name, spellings, others = given(*own[:at])
+        family_name, parts, generation = family(*own[at:])
+        if given_name is None and family_name is None:
             name = n.full_name(text)
-            given, others, family, generation = name.first, others or name.middle, name.last, name.suffix
-            parts = n.family_parts(family)
-        generation = n.generation(_first_of(su)) or generation
-        return given, n.spellings(given, others), others, family, parts, generation
+            middle_name = others or name.middle
+            given_name, spellings, others = name.first, n.spellings(name.first, middle_name), middle_name
+            generation = n.generation(_first_of(own[at + len(last) + len(extra) :])) or name.suffix
+            family_name, parts = name.last, n.family_parts(name.last)
+        return given_name, spellings, others, family_name, parts, generation
 
-    return [Producer((*first, *middle, *last, *extra, *suffix, *whole), (*_FIRST, *_LAST), both)]
+    if whole:
+        return [Producer((*first, *middle, *last, *extra, *suffix, *whole), (*_FIRST, *_LAST), both)]
+    out: list[Producer] = []
+    if first or middle:
+        out.append(Producer((*first, *middle), _FIRST, given))
+    if last:
+        out.append(Producer((*last, *extra, *suffix), _LAST, family))
+    return out
 
 
 def _address_producer(columns: Callable[[str], tuple[str, ...]]) -> Producer:
@@ -307,7 +304,7 @@ def _first_of(values: Sequence[str | None]) -> str | None:
 
 
 def _join(values: Sequence[str | None]) -> str | None:
-    return " ".join(v for v in values if n.clean(v) is not None) or None  # type: ignore[misc]
+    return " ".join(v for v in values if v and n.clean(v) is not None) or None
 
 
 def date_order_in(con: duckdb.DuckDBPyConnection, column: str) -> n.DateOrder:

@@ -470,12 +470,16 @@ def _household_signs(p: Profile) -> list[str]:
     return signs + [f"{c}_l = {c}_r" for c in ("phone", "email") if p.has(c)]
 
 
+def _same_phone() -> str:
+    """What makes a pair one of `_PHONE_SAME`."""
+    return f"(right(phone_l, 7) = right(phone_r, 7) OR ({_typo('phone')}))"
+
+
 def _phone(p: Profile) -> Comparison | None:
     if not p.has("phone"):
         return None
-    near = f"(right(phone_l, 7) = right(phone_r, 7) OR ({_typo('phone')}))"
     levels = [_null("phone")]
-    shared, apart = _shared_contact(p, near)
+    shared, apart = _shared_contact(p, _same_phone())
     levels += [
         *shared,
         Level("same", "phone_l = phone_r", 0.6, 0.00002, unless=apart),
@@ -487,12 +491,12 @@ def _phone(p: Profile) -> Comparison | None:
     return Comparison("phone", tuple(levels), why, belief_u=5000, household=True)
 
 
-def _shared_contact(p: Profile, near: str) -> tuple[list[Level], tuple[Condition, ...]]:
+def _shared_contact(p: Profile, same: str) -> tuple[list[Level], tuple[Condition, ...]]:
     """Levels for a contact that a household or a family may share, and what they are given."""
     levels: list[Level] = []
     apart, home = _home(p)
     if apart:
-        levels.append(Level("shared in one household", f"{near} AND ({home})", 0.75, 0.3, given=apart, free=True))
+        levels.append(Level("shared in one household", f"{same} AND ({home})", 0.75, 0.3, given=apart, free=True))
     if p.has("last_name"):
         families: tuple[Condition, ...] = ({"family_name": _FAMILY_SAME},)
         sql = _family(p)
@@ -500,7 +504,7 @@ def _shared_contact(p: Profile, near: str) -> tuple[list[Level], tuple[Condition
             families = (*families, {"given_name": frozenset({"first and family name exchanged"})})
             sql = f"({sql} OR ({_swapped()}))"
         levels.append(
-            Level("shared in one family", f"{near} AND {sql}", 0.75, 0.002, given=families, unless=apart, free=True)
+            Level("shared in one family", f"{same} AND {sql}", 0.75, 0.002, given=families, unless=apart, free=True)
         )
         apart = (*apart, *families)
     return levels, apart
@@ -511,11 +515,12 @@ def _email(p: Profile) -> Comparison | None:
         return None
     same = "email_l = email_r"
     alike = f"levenshtein(email_l, email_r) <= 2 OR {JW}(email_l, email_r) >= 0.94"
-    near = f"({alike} OR email_user_l = email_user_r OR {JW}(email_user_l, email_user_r) >= 0.92)"
+    user_alike = f"{JW}(email_user_l, email_user_r) >= 0.92"
+    near = f"({alike} OR email_user_l = email_user_r OR {user_alike})"
     levels = [_null("email")]
     telephone: Condition = {"phone": _PHONE_SAME}
     if p.has("phone"):
-        sql = f"{same} AND (right(phone_l, 7) = right(phone_r, 7) OR ({_typo('phone')}))"
+        sql = f"{same} AND {_same_phone()}"
         levels.append(Level("shared with the telephone", sql, 0.75, 0.3, given=(telephone,), free=True))
     shared, apart = _shared_contact(p, same)
     if p.has("phone"):
@@ -528,7 +533,7 @@ def _email(p: Profile) -> Comparison | None:
         *named,
         Level("same user, other domain", "email_user_l = email_user_r", 0.05, 0.00003, unless=as_named),
         Level("alike", alike, 0.1, 0.00003, unless=as_named),
-        Level("user alike", near, 0.05, 0.002, unless=as_named),
+        Level("user alike", user_alike, 0.05, 0.002, unless=as_named),
         _else(0.15, 0.998),
     ]
     why = "email address, given telephone, household and names: addresses are made of names"
