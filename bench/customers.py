@@ -13,13 +13,12 @@ from typing import Any
 import orjson
 
 from identity_graph.demo.generate import PEOPLE, SEED, generate
+from identity_graph.demo.people import ACCOUNT, CARD, SECOND_CARD
 
 COLUMNS = (
     "id", "source", "first_name", "last_name", "full_name", "email", "phone", "street", "house_number", "postcode",
     "city", "country", "dob",
 )  # fmt: skip
-# What is added to a person's number in a customer number, in that of a second card, and in an account's.
-CARD, SECOND_CARD, ACCOUNT = 10_001, 70_001, 500_001
 
 
 def write(path: Path, people: int = PEOPLE, seed: int = SEED, without: tuple[str, ...] = ()) -> dict[str, str]:

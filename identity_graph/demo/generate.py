@@ -16,7 +16,7 @@ from random import Random
 import orjson
 
 from identity_graph.demo.draws import DAYS, START, chance, iso, moment, stream, typo, written_email, written_phone
-from identity_graph.demo.people import Pair, Person, World, make_world, written_name
+from identity_graph.demo.people import SECOND_CARD, Pair, Person, World, make_world, written_name
 from identity_graph.demo.words import GOODS, JUNK, SHOPS
 
 PEOPLE = 3000
@@ -38,7 +38,7 @@ def crm_rows(world: World, seed: int) -> list[Row]:
             continue
         rows.append(_crm_row(rng, person, person.crm_id, moment(rng, 0, 60), clean=person.number in cast))
         if person.number not in cast and chance(rng, 0.025):
-            rows.append(_crm_row(rng, person, f"C-{person.number + 70001}", moment(rng, 60, DAYS), clean=False))
+            rows.append(_crm_row(rng, person, f"C-{person.number + SECOND_CARD}", moment(rng, 60, DAYS), clean=False))
     for row in rows:
         if row["crm_id"] in (world.father.crm_id, world.son.crm_id):
             row["phone"] = f"+{world.father.home.country.dial}{world.father.home.landline}"

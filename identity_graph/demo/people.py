@@ -10,6 +10,9 @@ from identity_graph.demo.words import COUNTRIES, MAIL_HOSTS, PHONES, TABLETS, Co
 
 Pair = tuple[str, str]
 
+#: What is added to a person's number in a customer number, in that of a second card, and in an account's.
+CARD, SECOND_CARD, ACCOUNT = 10_001, 70_001, 500_001
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -137,8 +140,8 @@ def _person(
         email=email,
         web_email=_mailbox(rng, first, last, born, taken, work=chance(rng, 0.4)) if two else email,
         mobile=fill(rng, country.mobile),
-        crm_id=f"C-{number + 10001}" if hides or not (account or card) or chance(rng, 0.55) else None,
-        user_id=f"u{number + 500001}" if account else None,
+        crm_id=f"C-{number + CARD}" if hides or not (account or card) or chance(rng, 0.55) else None,
+        user_id=f"u{number + ACCOUNT}" if account else None,
         loyalty_id=f"{rng.randrange(10**9, 10**10)}" if card else None,
         devices=tuple(_device(rng) for _ in range(rng.choices((0, 1, 2), weights=(79, 17, 4))[0])),
         cookies=tuple(f"ck.{hexes(rng, 12)}" for _ in range(rng.choices((0, 1, 2, 3), weights=(76, 16, 6, 2))[0])),
@@ -182,8 +185,8 @@ def _cast(rng: Random, taken: set[str]) -> World:
             plain,
             web_email=plain.email,
             mobile=fill(rng, home.country.mobile),
-            crm_id=f"C-{number + 10001}",
-            user_id=f"u{number + 500001}",
+            crm_id=f"C-{number + CARD}",
+            user_id=f"u{number + ACCOUNT}",
             hides=False,
             **facts,
         )
