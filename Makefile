@@ -9,6 +9,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell comma
 BIN := .venv/bin
 ARGS ?=
 LTS := 5.26.16
+# Each worker has a database of its own; a server that NEO4J_TEST_URI names is one for all.
+WORKERS := $(if $(NEO4J_TEST_URI),0,2)
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 # A terminal shows what pip downloads; a log only wants the errors.
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-input $$([ -t 2 ] || echo --quiet)
@@ -24,7 +27,7 @@ demo: .venv/.installed  ## Load real-looking data and show the golden profiles (
 	@$(BIN)/identity-graph demo $(ARGS)
 
 test: lint  ## Everything that CI checks, then the tests (ARGS="-k partition")
-	@$(BIN)/pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 lint: .venv/.installed-dev node_modules/.installed  ## The checks that need no database
 	@$(BIN)/ruff check --quiet .
@@ -34,7 +37,7 @@ lint: .venv/.installed-dev node_modules/.installed  ## The checks that need no d
 	@node .ci/lint_cypher.mjs
 
 test-lts: .venv/.installed-dev node_modules/.installed  ## The database tests on the long-term support version
-	@IDENTITY_GRAPH_TEST_NEO4J_VERSION=$(LTS) $(BIN)/pytest tests/neo4j tests/api $(ARGS)
+	@IDENTITY_GRAPH_TEST_NEO4J_VERSION=$(LTS) $(PYTEST) tests/neo4j tests/api $(ARGS)
 
 bench: .venv/.installed-dev  ## Measure speed beside the baselines, into bench/results
 	@$(BIN)/python -m bench $(ARGS)

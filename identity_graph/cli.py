@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -156,16 +156,11 @@ def migrate(
 
     Example: identity-graph migrate --data-dir ./data
     """
-    from identity_graph.database import database
+    from identity_graph.database import database, patient
     from identity_graph.services.submit import now
-    from identity_graph.store.graph import Graph
 
-    with database(settings(data_dir=data_dir)) as connection:
-        graph = Graph.connect(connection)
-        try:
-            applied = graph.migrate(now())
-        finally:
-            graph.close()
+    with database(settings(data_dir=data_dir)) as connection, closing(patient(connection)) as graph:
+        applied = graph.migrate(now())
     if as_json:
         typer.echo(json.dumps({"applied": applied}))
     else:

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from identity_graph import neo4j_runtime
-from identity_graph.database import opened_graph
+from identity_graph.database import opened_graph, patient
 from identity_graph.domain.intake import MAX_SOURCE
 from identity_graph.domain.rules import Rules
 from identity_graph.neo4j_runtime import Connection, RuntimeFailure
@@ -36,7 +36,7 @@ from identity_graph.services.rules_file import load_rules
 from identity_graph.services.submit import now
 from identity_graph.settings import Settings
 from identity_graph.store.errors import StoreError
-from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph
+from identity_graph.store.graph import Graph
 
 INTERRUPTED = 130
 #: Bytes from which on Neo4j's own import is faster for an empty graph, though it starts two processes more.
@@ -287,8 +287,8 @@ class _Run:
 
 
 def _still_empty(connection: Connection) -> None:
-    with closing(Graph.connect(connection)) as graph:
-        if not graph.read("database/is_empty", timeout=LONG_READ_TIMEOUT)[0][0]:
+    with closing(patient(connection)) as graph:
+        if not graph.read("database/is_empty")[0][0]:
             raise RuntimeFailure(
                 "filled",
                 "Another program has written to the graph meanwhile.",

@@ -10,7 +10,7 @@ from identity_graph.neo4j_runtime import Connection
 from identity_graph.services.audit import AuditLog
 from identity_graph.services.submit import now
 from identity_graph.settings import Settings
-from identity_graph.store.graph import Graph
+from identity_graph.store.graph import UNHURRIED, Credentials, Graph
 
 
 @contextmanager
@@ -34,11 +34,16 @@ def opened_graph(settings: Settings, command: str, *, progress: bool = True) -> 
 
     Raises as :func:`database` does, a :class:`StoreError` and :class:`CannotAudit`.
     """
-    with database(settings, progress=progress) as connection, closing(Graph.connect(connection)) as graph:
+    with database(settings, progress=progress) as connection, closing(patient(connection)) as graph:
         graph.migrate(now())
         with closing(AuditLog(settings.audit, graph, now)) as log:
             log.tell(operator(), "command", [command], ())
             yield graph
+
+
+def patient(to: Credentials) -> Graph:
+    """A graph that commands use."""
+    return Graph.connect(to, patience=UNHURRIED)
 
 
 def is_alone(settings: Settings) -> bool:

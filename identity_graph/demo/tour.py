@@ -14,7 +14,7 @@ from identity_graph.demo.matched import learn, match
 from identity_graph.demo.service import Client, Json, Key, Record
 from identity_graph.demo.showing import Chapters, LinkLine, RefusalLine, called, day, short
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
-from identity_graph.services.ingest import UNHURRIED, totals
+from identity_graph.services.ingest import totals
 from identity_graph.store.graph import Graph
 from matching.errors import MatchingError
 
@@ -54,7 +54,7 @@ class Tour:
         self.chapters.begin(title)
         members = [f"{e['node']['namespace']}:{e['node']['value']}" for e in profile["identifiers"]["edges"]]
         self.out.print(showing.links([link for link in self.links(members) if link.state == "ACTIVE"]))
-        refusals = [RefusalLine(*row) for row in self.graph.read("link/refusals", timeout=UNHURRIED)]
+        refusals = [RefusalLine(*row) for row in self.graph.read("link/refusals")]
         if refusals:
             self.out.print("\nNo link is dropped silently. Those that must not join people are kept, with the reason:")
             self.out.print(showing.refusals(refusals))
@@ -64,7 +64,7 @@ class Tour:
         self.out.print(showing.lineage(self.client.lineage(profile, showing.MOST)))
 
     def links(self, keys: Sequence[str]) -> list[LinkLine]:
-        ((found,),) = self.graph.read("link/around", timeout=UNHURRIED, keys=keys, limit=MANY)
+        ((found,),) = self.graph.read("link/around", keys=keys, limit=MANY)
         return [LinkLine(*row) for row in found]
 
     def invite(self, person: Json, by: Key | None) -> None:
@@ -274,7 +274,7 @@ def look(tour: Tour, into: Path) -> None:
     """What is worth seeing in any graph. What matching writes goes into the folder ``into``."""
     tour.loaded("Your files, loaded into one graph")
     tour.out.print(showing.recognised(tour.load.files))
-    found = tour.graph.read("profile/richest", timeout=UNHURRIED)
+    found = tour.graph.read("profile/richest")
     if not found:
         raise CannotServe("no row of these files could be taken; the reasons stand beside them, see above")
     member = Key.of(found[0][0])

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 
 from identity_graph.domain.rules import Rules
-from identity_graph.store.graph import Graph
-
-#: Seconds for what is often the first read of a database that has just started, on a machine that may be busy.
-FIRST = 60.0
+from identity_graph.store.graph import UNHURRIED, Graph
 
 
 class OtherRules(Exception):
@@ -32,7 +29,7 @@ class Followed:
 
 def followed(graph: Graph) -> Followed | None:
     """The rules that the graph follows; None before anything was decided."""
-    rows = graph.read("rules/active", timeout=FIRST)
+    rows = graph.read("rules/active", timeout=UNHURRIED)
     if not rows:
         return None
     _, text, settled, act, actor, reason, previous, undoes = rows[0]

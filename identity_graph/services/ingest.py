@@ -41,8 +41,6 @@ MOST_TOGETHER = 16
 QUICK, SLOW = 1.5, 4.0
 #: Seconds for which a database that does not answer is waited for: it may be starting again.
 PATIENCE = 120.0
-#: Seconds for a read that nobody waits for in a request.
-UNHURRIED = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def prepare(path: Path, source: str | None, mapping: Path | None, rules: Rules) 
 
 def totals(graph: Graph) -> tuple[int, int]:
     """How many identifiers the graph has, and in how many profiles."""
-    identifiers, profiles = graph.read("ingest/totals", timeout=UNHURRIED)[0]
+    identifiers, profiles = graph.read("ingest/totals")[0]
     return identifiers, profiles
 
 
@@ -118,7 +116,7 @@ class Committed:
 
     @classmethod
     def read_from(cls, graph: Graph, key: str) -> "Committed | None":
-        found = graph.read("ingest/place", timeout=UNHURRIED, key=key)
+        found = graph.read("ingest/place", key=key)
         if not found:
             return None
         place, *counts = orjson.loads(found[0][0])

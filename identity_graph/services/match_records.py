@@ -51,8 +51,6 @@ REFRESH = 5.0
 #: Comparisons of the same records, where others keep changing them.
 ATTEMPTS = 5
 NEVER = float("-inf")
-#: Seconds for a read that nobody waits for in a request.
-UNHURRIED = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +271,7 @@ class Matching:
 
 def known_models(graph: Graph) -> list[KnownModel]:
     """All models, the one that was activated last first."""
-    return [KnownModel(*row) for row in graph.read("model/list", timeout=UNHURRIED)]
+    return [KnownModel(*row) for row in graph.read("model/list")]
 
 
 def prepared_rows(model: "Compiled", rows: Sequence[Row]) -> list[Row]:

@@ -14,7 +14,7 @@ import orjson
 from identity_graph.domain.evidence import Key, LinkKind
 from identity_graph.domain.matches import Anchored, Match, MatchEvidence, UnusableModel, match
 from identity_graph.domain.rules import Rules
-from identity_graph.services.match_records import UNHURRIED, KnownModel, Matching, known_models, prepared_rows
+from identity_graph.services.match_records import KnownModel, Matching, known_models, prepared_rows
 from identity_graph.services.observe import ACTIVATING, new_id
 from identity_graph.services.simulation import WholeEvidence
 from identity_graph.store.graph import Graph
@@ -73,7 +73,7 @@ def pages(graph: Graph) -> Iterator[list[list[Any]]]:
     """All records in the order of their keys, as `record/page` returns them."""
     after = ""
     while True:
-        ((found,),) = graph.read("record/page", after=after, limit=PAGE, timeout=UNHURRIED)
+        ((found,),) = graph.read("record/page", after=after, limit=PAGE)
         if not found:
             return
         yield found

@@ -19,6 +19,8 @@ T = TypeVar("T")
 WRITE_TIMEOUT = 8.0
 READ_TIMEOUT = 2.0
 LONG_READ_TIMEOUT = 600.0
+#: Seconds for what nobody waits for in a request, of a database that may have just started, on a busy machine.
+UNHURRIED = 60.0
 
 
 class Credentials(Protocol):
@@ -63,12 +65,16 @@ class _DryRun(Exception):
 class Graph:
     """The database. Thread-safe; sessions and transactions are its own affair."""
 
-    def __init__(self, driver: neo4j.Driver, database: str) -> None:
-        self._driver, self._database = driver, database
+    def __init__(self, driver: neo4j.Driver, database: str, patience: float) -> None:
+        self._driver, self._database, self._patience = driver, database, patience
 
     @classmethod
-    def connect(cls, to: Credentials, *, database: str = "neo4j") -> "Graph":
+    def connect(cls, to: Credentials, *, database: str = "neo4j", patience: float = 0.0) -> "Graph":
         """Open a pool of connections.
+
+        ``patience`` is the least number of seconds that a read is given, and that a write is tried again. A command has
+        more than a service, in which others wait. How long one write takes is not a matter of patience: others rely on
+        its bound.
 
         Notifications are off: on an empty graph every property key is unknown. The first retry comes after 20 ms: the
         driver's default makes a deadlock cost a second.
@@ -78,11 +84,11 @@ class Graph:
                 to.uri,
                 auth=(to.user, to.password),
                 initial_retry_delay=0.02,
-                max_transaction_retry_time=WRITE_TIMEOUT,
-                connection_acquisition_timeout=READ_TIMEOUT * 2,
+                max_transaction_retry_time=max(WRITE_TIMEOUT, patience),
+                connection_acquisition_timeout=max(READ_TIMEOUT * 2, patience),
                 notifications_min_severity=NotificationMinimumSeverity.OFF,
             )
-        return cls(driver, database)
+        return cls(driver, database, patience)
 
     def close(self) -> None:
         self._driver.close()
@@ -96,7 +102,7 @@ class Graph:
     ) -> list[tuple[Any, ...]]:
         """Rows of one statement. ``token`` is a consistency token: the read sees at least that write."""
 
-        @unit_of_work(timeout=timeout)
+        @unit_of_work(timeout=max(timeout, self._patience))
         def work(tx: neo4j.ManagedTransaction) -> list[tuple[Any, ...]]:
             return Transaction(tx).run(name, **params)
 
@@ -108,7 +114,7 @@ class Graph:
     ) -> list[tuple[Any, ...]]:
         """Rows of one statement with a segment's rule in it."""
 
-        @unit_of_work(timeout=timeout)
+        @unit_of_work(timeout=max(timeout, self._patience))
         def work(tx: neo4j.ManagedTransaction) -> list[tuple[Any, ...]]:
             return [tuple(record.values()) for record in tx.run(query.into(name), params | query.params)]
 
@@ -123,7 +129,7 @@ class Graph:
     def read_many(self, work: Callable[[Transaction], T], token: str | None = None, timeout: float = READ_TIMEOUT) -> T:
         """Several statements in one read transaction."""
 
-        @unit_of_work(timeout=timeout)
+        @unit_of_work(timeout=max(timeout, self._patience))
         def run(tx: neo4j.ManagedTransaction) -> T:
             return work(Transaction(tx))
 

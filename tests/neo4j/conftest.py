@@ -33,7 +33,7 @@ def driver(neo4j_connection: Connection) -> Generator[neo4j.Driver]:
 
 @pytest.fixture(scope="session")
 def migrated(neo4j_connection: Connection) -> Generator[Graph]:
-    with closing(PatientGraph.connect(neo4j_connection)) as graph:
+    with closing(PatientGraph.connect(neo4j_connection, patience=300.0)) as graph:
         graph.migrate(now())
         yield graph
 
