@@ -12,7 +12,7 @@ import orjson
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench import ingest, journey, memory, profiles, resolve, stewards, submit, verify
+from bench import ingest, journey, matching, memory, profiles, resolve, stewards, submit, verify
 from bench.harness import Figure, table, write_results
 from bench.product import BenchFailed
 from bench.run import FULL, Run, Sizes, sizes
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Run], list[Figure]]]] = {
     "resolve": ("Look-ups", resolve.measure),
     "journey": ("Events and journeys", journey.measure),
     "stewards": ("What stewards ask and do", stewards.measure),
+    "matching": ("Records matched as they arrive", matching.measure),
     "profiles": ("Golden records, segments and exports", profiles.measure),
     "memory": ("The service's memory beside the database", memory.measure),
 }

@@ -48,7 +48,7 @@ def measure(run: Run) -> list[Figure]:
     loaded = product.ingest(first, many * EVENTS, data_dir)
     first.unlink()
     run.say("starting the service on it, and warming the database up")
-    with product.serving(data_dir) as service:
+    with run.serving(data_dir, f"{many:,} people with {many * EVENTS:,} events after the first load") as service:
         _ingest(run, data_dir, rows, "warming", events=True)
         run.say(f"ingest of {rows:,} events, warm")
         events = rows / _ingest(run, data_dir, rows, "events", events=True)

@@ -1,7 +1,7 @@
 """What the benchmarks of one run share: sizes, streams, the large graph, its service, the naive design's figures."""
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -10,7 +10,7 @@ from typing import Self
 
 from bench import naive, product
 from bench.harness import machine
-from bench.product import Outcome, Service, serving
+from bench.product import Outcome, Service
 from bench.streams import OBSERVATIONS_AN_IDENTIFIER, observations, write_jsonl
 from identity_graph import neo4j_runtime
 from identity_graph.neo4j_runtime import Connection
@@ -21,12 +21,14 @@ CLIENTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Lengths in identifiers, observations, people or segments; the seconds that each load over HTTP takes, and how
-    often that is done which can only be done once to the same people."""
+    """Lengths in identifiers, observations, people, segments or records; the seconds that each load over HTTP takes,
+    and how often that is done which can only be done once to the same people."""
 
     identifiers: int
     profiles: int
     segments: int
+    records: int
+    matched: int
     cold: int
     warm: int
     batched: int
@@ -39,6 +41,8 @@ FULL = Sizes(
     identifiers=1_000_000,
     profiles=300_000,
     segments=100,
+    records=100_000,
+    matched=10_000,
     cold=200_000,
     warm=120_000,
     batched=60_000,
@@ -50,6 +54,8 @@ QUICK = Sizes(
     identifiers=70_000,
     profiles=2_000,
     segments=20,
+    records=2_000,
+    matched=200,
     cold=4_000,
     warm=2_000,
     batched=3_000,
@@ -83,6 +89,8 @@ class Run:
         self.folder, self.out, self.sizes, self.say = folder, out, chosen, say
         self._stack = ExitStack()
         self._naive: naive.Baseline | None = None
+        #: What a reader must know to compare; tells of the graph that was measured last.
+        self.facts = machine()
 
     def __enter__(self) -> Self:
         return self
@@ -108,14 +116,35 @@ class Run:
         self.say("loading them into an empty graph")
         return Large(data_dir, rows, product.ingest(first, rows, data_dir), warming, warm)
 
-    @cached_property
+    @property
     def service(self) -> Service:
         """`serve` on the large graph, once the database is warm."""
+        service = self._on_the_large_one
+        self._tell_of(service, f"{self.sizes.identifiers:,} identifiers after the first load")
+        return service
+
+    @cached_property
+    def _on_the_large_one(self) -> Service:
         large = self.large
         self.say("starting the service on it, and warming the database up")
-        service = self._stack.enter_context(serving(large.data_dir))
+        service = self._stack.enter_context(product.serving(large.data_dir))
         product.ingest(large.warming, self.sizes.warm, large.data_dir)
         return service
+
+    @contextmanager
+    def serving(self, data_dir: Path, holds: str) -> Generator[Service]:
+        """`serve` on another graph, which `holds` something."""
+        with product.serving(data_dir) as service:
+            self._tell_of(service, holds)
+            yield service
+
+    def _tell_of(self, service: Service, holds: str) -> None:
+        server = neo4j_runtime.status(service.data_dir)
+        database = (
+            f"Neo4j {server.version}, {server.heap_mb} MB heap, {server.page_cache_mb} MB page cache, "
+            "on the same processors"
+        )
+        self.facts = machine() | {"database": database, "graph": holds}
 
     def naive_at(self, connection: Connection) -> naive.Baseline:
         """The naive design's figures, measured once a run, on a database that is warm."""
@@ -128,16 +157,6 @@ class Run:
     def naive(self) -> naive.Baseline:
         with product.joined(self.service.data_dir) as connection:
             return self.naive_at(connection)
-
-    @cached_property
-    def facts(self) -> Mapping[str, str]:
-        """What a reader must know to compare."""
-        server = neo4j_runtime.status(self.service.data_dir)
-        return machine() | {
-            "database": f"Neo4j {server.version}, {server.heap_mb} MB heap, {server.page_cache_mb} MB page cache, "
-            "on the same processors",
-            "graph": f"{self.sizes.identifiers:,} identifiers after the first load",
-        }
 
 
 #: Streams of different seeds share no people.
