@@ -28,6 +28,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 os.environ.setdefault("IDENTITY_GRAPH_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What workers may share: files, and tests/api only as a whole, as its service goes on from file to file.
+
+    A service follows its graph. Others empty the database that it runs on, or leave the rules of their own in it.
+    """
+    for item in items:
+        together = item.path.parent if item.path.parent.name == "api" else item.path
+        item.add_marker(pytest.mark.xdist_group(together.name))
+
+
 @pytest.fixture(scope="session")
 def neo4j_connection(tmp_path_factory: pytest.TempPathFactory) -> Generator[Connection]:
     """A real server for the whole run: NEO4J_TEST_URI, else a container, else the embedded one.

@@ -19,7 +19,7 @@ from identity_graph.domain.rules import NamespaceRule, Policy, Rules
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services.observe import Answer
 from identity_graph.services.stewardship import Declined, Observations, Stewards
-from identity_graph.services.submit import now, write_batch
+from identity_graph.services.submit import now
 from identity_graph.store.errors import Conflict
 from identity_graph.store.graph import Graph
 
@@ -127,7 +127,7 @@ def test_people_take_back_what_others_are_just_writing(graph: Graph, driver: neo
 
     def write(batches: list[Batch]) -> None:
         for batch in batches:
-            write_batch(graph, batch, rules)
+            persist(graph, batch, rules)
 
     def meddle(seed: int) -> int:
         chance, done = random.Random(seed), 0
