@@ -11,7 +11,7 @@ ARGS ?=
 LTS := 5.26.16
 # Each worker has a database of its own; a server that NEO4J_TEST_URI names is one for all.
 WORKERS := $(if $(NEO4J_TEST_URI),0,2)
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A terminal shows what pip downloads; a log only wants the errors.
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-input $$([ -t 2 ] || echo --quiet)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from identity_graph import neo4j_runtime
 from identity_graph.neo4j_runtime import Connection
@@ -28,14 +30,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 os.environ.setdefault("IDENTITY_GRAPH_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What workers may share: files, and tests/api only as a whole, as its service goes on from file to file.
+class Together(LoadFileScheduling):
+    """What workers share between them: files, and tests/api as a whole, as its service goes on from file to file.
 
-    A service follows its graph. Others empty the database that it runs on, or leave the rules of their own in it.
+    A service follows its graph. Others empty the database that it runs on, or leave rules of their own in it.
     """
-    for item in items:
-        together = item.path.parent if item.path.parent.name == "api" else item.path
-        item.add_marker(pytest.mark.xdist_group(together.name))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/api" if nodeid.startswith("tests/api/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

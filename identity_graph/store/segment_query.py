@@ -31,8 +31,10 @@ from identity_graph.domain.segments import (
 from identity_graph.domain.traits import DATE, NAME, TRAIT, TraitType
 from identity_graph.store.statements import statement
 
-#: Stands in a statement where the predicate goes, and makes it a statement by itself.
+#: Stand in a statement where the predicate goes, and make it a statement by itself. Where it has the second place too,
+#: sums are found there, after everything else was asked: the planner would begin with them.
 PLACE = "true /* rule */"
+SUMS, HOLDS = "RETURN true AS holds /* sums */", "RETURN true AS holds"
 #: Stands for the property in the statements of indexes.
 INDEXED = "trait:name"
 
@@ -56,14 +58,22 @@ _AGGREGATES = {
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A predicate in Cypher and the values of its parameters; ``$now`` is the moment of asking."""
+    """A predicate in Cypher and the values of its parameters; ``$now`` is the moment of asking.
+
+    ``sums`` find what must be summed up and compare it, one after the other, as clauses; most rules have none.
+    """
 
     text: str
     params: dict[str, Any]
+    sums: str = ""
 
     def into(self, name: str) -> LiteralString:
         """The statement of that name with this rule in it. The text is the compiler's, not input, hence the cast."""
-        return cast(LiteralString, statement(name).text.replace(PLACE, self.text))
+        text, sums = statement(name).text, f"{self.sums}{HOLDS}"
+        if SUMS in text:
+            return cast(LiteralString, text.replace(PLACE, self.text).replace(SUMS, sums))
+        whole = f"{self.text} AND EXISTS {{ {sums} }}" if self.sums else self.text
+        return cast(LiteralString, text.replace(PLACE, whole))
 
 
 def index_of(name: str, property: str) -> LiteralString:
@@ -108,27 +118,39 @@ def turning(rule: Rule, definitions: Definitions, now: int) -> Compiled:
 
 @dataclass(frozen=True, slots=True)
 class _Compiler:
-    """``summed`` is how the database finds what it sums up, by what it is called."""
+    """``summed`` is how the database finds what it sums up, by what it is called; ``dear`` are those that read events
+    one by one.
+    """
 
     definitions: Definitions
     params: dict[str, Any]
     summed: dict[str, str] = field(default_factory=dict[str, str])
+    dear: set[str] = field(default_factory=set[str])
 
     def all_of(self, parts: Iterable[tuple[Rule, bool | None]]) -> Compiled:
         """Profiles that satisfy all of these. Sums are found once each and before what compares them, as the planner
-        repeats whatever stands among AND and OR; conditions without any stay outside, for the indexes."""
+        repeats whatever stands among AND and OR; the dear ones last, of the profiles that the others leave."""
         plain: list[str] = []
-        among_sums: list[str] = []
+        among_sums: list[tuple[str, list[str]]] = []
         for rule, assumed in parts:
             text = self.predicate(rule, assumed)
-            (among_sums if any(name in text for name in self.summed) else plain).append(text)
-        if among_sums:
-            found = ", ".join(f"head(COLLECT {query}) AS {name}" for name, query in self.summed.items())
-            plain.append(f"EXISTS {{ WITH {found} WHERE {' AND '.join(among_sums)} RETURN 1 AS one }}")
-        return Compiled(" AND ".join(plain), self.params)
+            if used := [name for name in self.summed if name in text]:
+                among_sums.append((text, used))
+            else:
+                plain.append(text)
+        clauses: list[str] = []
+        found: list[str] = []
+        for text, used in sorted(among_sums, key=lambda part: not self.dear.isdisjoint(part[1])):
+            new = [name for name in used if name not in found]
+            named = [*found, *(f"head(COLLECT {self.summed[name]}) AS {name}" for name in new)]
+            clauses.append(f"WITH {', '.join(named)} WHERE {text} ")
+            found += new
+        return Compiled(" AND ".join(plain) or "true", self.params, "".join(clauses))
 
-    def _sum(self, name: str, query: str) -> str:
+    def _sum(self, name: str, query: str, *, dear: bool = False) -> str:
         self.summed[name] = query
+        if dear:
+            self.dear.add(name)
         return name
 
     def predicate(self, rule: Rule, assumed: bool | None) -> str:
@@ -201,29 +223,32 @@ class _Compiler:
         if leaf.within is None:
             sums = (f"{{ MATCH {_TALLIES} WHERE t.type = {type} RETURN sum(t.{n}) AS n }}" for n in ("count", "amount"))
             return self._counted(leaf, *sums)
-        since = f"e.observed_at >= $now - {self._value(leaf.within)}"
-        of_identifier = f"{{ MATCH (e:Event) WHERE e.by = i.key AND e.type = {type} AND {since}"
-        events = f"{{ MATCH {_MEMBERS} WHERE EXISTS {of_identifier} }} }}"
-        many = f"{{ MATCH {_MEMBERS} RETURN sum(COUNT {of_identifier} }}) AS n }}"
+        since = f">= $now - {self._value(leaf.within)}"
+        of_identifier = f"{{ MATCH (e:Event) WHERE e.by = i.key AND e.type = {type} AND e.observed_at {since}"
+        # Most identifiers have none, which their tallies tell without a look at the events.
+        some = f"{{ MATCH {_TALLIES} WHERE t.type = {type} AND t.last {since} WITH DISTINCT i"
+        events = f"{some} WHERE EXISTS {of_identifier} }} RETURN i }}"
+        many = f"{some} RETURN sum(COUNT {of_identifier} }}) AS n }}"
         latest = (
             f"{of_identifier} RETURN e.amount AS amount ORDER BY e.observed_at DESC, e.id DESC LIMIT {MAX_SUMMED} }}"
         )
         each = f"reduce(n = 0, amount IN COLLECT {latest} | n + coalesce(amount, 0))"
-        amounts = f"{{ MATCH {_MEMBERS} RETURN sum({each}) AS n }}"
-        holds = self._counted(leaf, many, amounts)
+        amounts = f"{some} RETURN sum({each}) AS n }}"
+        holds = self._counted(leaf, many, amounts, dear=True)
         if assumed is None:
             return holds
         # Time takes events away, where there are any.
         return f"({holds} OR EXISTS {events})" if assumed else f"({holds} AND NOT EXISTS {events})"
 
-    def _counted(self, leaf: Happened, many: str, sum: str) -> str:
+    def _counted(self, leaf: Happened, many: str, sum: str, *, dear: bool = False) -> str:
         """``many`` and ``sum`` find what is compared, where it is."""
         holds = "true"
         if leaf.least or leaf.most is not None:
-            holds = self._within(self._sum(f"many_{len(self.summed)}_", many), leaf.least or None, leaf.most)
+            name = self._sum(f"many_{len(self.summed)}_", many, dear=dear)
+            holds = self._within(name, leaf.least or None, leaf.most)
         if not leaf.sums:
             return holds
-        name = self._sum(f"sum_{len(self.summed)}_", sum)
+        name = self._sum(f"sum_{len(self.summed)}_", sum, dear=dear)
         return f"({holds} AND {self._within(name, leaf.sum_least, leaf.sum_most)})"
 
     def _aggregate(self, name: str, test: Test) -> str:

@@ -19,6 +19,14 @@ NARROW = Rules(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient() -> Generator[None]:
+    """A loaded machine is slow without being wrong, so no request is given up after ten seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("identity_graph.api.endpoint.REQUEST_TIMEOUT", 100.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def cypher(neo4j_connection: Connection) -> Generator[Cypher]:
     auth = (neo4j_connection.user, neo4j_connection.password)

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from itertools import count
@@ -506,6 +506,40 @@ def test_a_definition_uses_the_index_of_its_trait_and_gives_it_back(graph: Graph
         assert "NodeIndexSeek" in str(plan.consume().plan)
     segments.delete("near")
     assert "trait:zip" not in indexes()
+
+
+def test_only_of_those_that_satisfy_everything_else_is_anything_summed_up(graph: Graph, driver: neo4j.Driver) -> None:
+    """The planner would begin with the sums, which cost most, of every profile that there is."""
+    people = [
+        observed(f"o{n}", [f"email:p{n}@x.example"], BEGIN, {"country": "NL" if n < 2 else "BE"}) for n in range(40)
+    ]
+    graph.write(lambda tx: observe(tx, people, RULES, lambda: BEGIN))
+    raw = {
+        "all": [
+            {"events": {"type": "page", "withinDays": 30, "count": {"atLeast": 2}}},
+            {"trait": {"name": "lifetime_value", "atLeast": 50}},
+            {"trait": {"name": "country", "equals": "NL"}},
+        ]
+    }
+    query = satisfying(parse_rule(raw), Definitions({}, RULES), BEGIN)
+    with driver.session() as session:
+        text = neo4j.Query("PROFILE " + query.into("segment/preview"))
+        profile = session.run(text, query.params | {"limit": 1}).consume().profile
+    assert profile
+    summed = {
+        name: operator["rows"]
+        for operator in operators(profile)
+        for name in ("aggregate_lifetime_value_", "many_0_")
+        if f"AS {name}" in operator["args"].get("Details", "")
+    }
+    # Nobody has bought anything, so nobody is left whose events are counted.
+    assert summed == {"aggregate_lifetime_value_": 2, "many_0_": 0}
+
+
+def operators(of: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield of
+    for part in of.get("children", []):
+        yield from operators(part)
 
 
 def test_a_source_that_uses_names_for_values_fills_no_database(

@@ -13,6 +13,7 @@ from stored import empty
 from identity_graph.domain.rules import Rules
 from identity_graph.services.submit import write_batch
 from identity_graph.store import statements
+from identity_graph.store.errors import Refused
 from identity_graph.store.graph import Graph
 from identity_graph.store.statements import Statement, StatementError, all_statements, statement
 
@@ -213,3 +214,20 @@ def test_a_header_in_another_order_or_with_more_lines_is_an_error(read: Any) -> 
 def test_a_statement_that_is_not_there_is_named() -> None:
     with pytest.raises(StatementError, match="no statement people/lose"):
         statement("people/lose")
+
+
+def test_a_read_is_tried_again_only_where_that_may_help(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing: list[Exception] = [neo4j.exceptions.SessionExpired("the connection is gone")]
+    run = neo4j.Session.run
+
+    def broken(self: neo4j.Session, *of: Any, **more: Any) -> neo4j.Result:
+        if failing:
+            raise failing.pop()
+        return run(self, *of, **more)
+
+    monkeypatch.setattr(neo4j.Session, "run", broken)
+    assert graph.read("ingest/totals") == [(0, 0)]
+    assert failing == []
+    failing.append(neo4j.exceptions.ClientError("no such thing"))
+    with pytest.raises(Refused):
+        graph.read("ingest/totals")

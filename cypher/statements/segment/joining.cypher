@@ -6,4 +6,5 @@
 // index: segment_name
 MATCH (s:Segment {name: $name})
 MATCH (p:Profile) WHERE p.status = 'ACTIVE' AND (true /* rule */) AND NOT EXISTS { (p)-[:IN_SEGMENT]->(s) }
+CALL (p) { RETURN true AS holds /* sums */ }
 RETURN collect(elementId(p)) AS elements

@@ -5,5 +5,6 @@
 // access: read
 // index: none
 MATCH (p:Profile) WHERE p.status = 'ACTIVE' AND (true /* rule */)
+CALL (p) { RETURN true AS holds /* sums */ }
 WITH collect(p) AS found
 RETURN size(found) AS size, [p IN found[..$limit] | p.id] AS sample

@@ -5,4 +5,5 @@
 // access: read
 // index: none
 MATCH (p:Profile) WHERE p.status = 'ACTIVE' AND (true /* rule */)
+CALL (p) { RETURN true AS holds /* sums */ }
 RETURN collect(elementId(p)) AS elements
