@@ -92,6 +92,7 @@ def _program(
 
 def _line(process: subprocess.Popen[bytes]) -> str:
     """What a user would have typed."""
+    # It was started with a list, which the type of `args` does not tell.
     return "identity-graph " + " ".join(map(str, list(process.args)[1:]))  # pyright: ignore[reportArgumentType]
 
 

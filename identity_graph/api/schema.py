@@ -21,6 +21,7 @@ def schema() -> strawberry.Schema:
 @cache
 def core_schema() -> GraphQLSchema:
     """The same as the executor takes it; a field that only reads an attribute does so by the shortest way."""
+    # Strawberry shows graphql-core's schema nowhere else.
     core = schema()._schema  # pyright: ignore[reportPrivateUsage]
     for kind in core.type_map.values():
         for field in kind.fields.values() if isinstance(kind, GraphQLObjectType) else ():

@@ -262,6 +262,7 @@ class Rules:
 def _rule(values: dict[str, object]) -> NamespaceRule:
     plain = dict(values)
     cls, normaliser = NamespaceClass(str(plain.pop("cls"))), Normaliser(str(plain.pop("normaliser")))
+    # What is left are the fields as `asdict` wrote them, which JSON keeps.
     return NamespaceRule(cls=cls, normaliser=normaliser, **plain)  # pyright: ignore[reportArgumentType]
 
 
