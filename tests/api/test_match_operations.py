@@ -1,17 +1,23 @@
 """Proposals, decisions, explanations and scores as clients ask for them, on the real database with a model."""
 
+import random
+import threading
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from live import OPERATIONS, Service, an, an_email, running, seen
-from trained import Traits, activated, doubtful, model
+from live import OPERATIONS, Cypher, Service, an, an_email, running, seen
+from trained import Traits, activated, doubtful, model, records
 
 from identity_graph.app import composed
 from identity_graph.domain.rules import Rules
 from identity_graph.matcher.compiled import Compiled
+from identity_graph.services import match_records, models
+from identity_graph.services.match_records import Matching
 from identity_graph.services.observe import new_id
+from identity_graph.services.submit import now
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +248,46 @@ def test_a_decision_needs_a_reason(matched: Service) -> None:
     (error,) = matched.post(query, given).json()["errors"]
     assert error["extensions"]["code"] == "BAD_INPUT"
     assert "reason" in error["message"]
+
+
+def test_a_model_is_activated_while_the_service_takes_records(
+    service: Service, cypher: Cypher, folder: Path, trained: Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written before, meanwhile and after is matched as if all had been there at once."""
+    monkeypatch.setattr(match_records, "REFRESH", 0.2)
+    rows = [seen(source=source, recordId=f"live-{id}", traits=traits) for source, id, traits in records(60, seed=11)]
+    random.Random(7).shuffle(rows)
+    activated(service.graph, trained)
+    by_nobody = {"act": new_id(), "actor": "ann", "reason": "because"}
+    service.graph.write(lambda tx: tx.do("model/activate", version=None, at=2, **by_nobody))
+    matching = Matching(service.graph, Rules(), folder, now)
+    with running(lambda: composed(service.graph, Rules(), folder)) as serving, ThreadPoolExecutor(1) as pool:
+        serving.submit(*rows[:50])
+        assert matched_links(cypher) == set()
+        begun = threading.Event()
+
+        def write() -> None:
+            for at in range(50, 100, 5):
+                serving.submit(*rows[at : at + 5])
+                begun.set()
+
+        writing = pool.submit(write)
+        begun.wait(60)
+        models.activate(matching, trained.version, lambda *_: None, patience=1.0)
+        writing.result()
+        serving.submit(*rows[100:])
+        wanted = models.matches_of(service.graph, folder, trained.version, lambda _: None)
+        of_these = {id for id, m in wanted.items() if "live-" in m.a.record and "live-" in m.b.record}
+        assert len(of_these) > 40
+        assert matched_links(cypher) == of_these
+    models.activate(matching, None, lambda *_: None)
+    assert matched_links(cypher) == set()
+
+
+def matched_links(cypher: Cypher) -> set[str]:
+    """The matched links between records of the last test."""
+    found = cypher(
+        "MATCH ()-[l:LINK {kind: 'MATCHED'}]->() "
+        "WHERE l.state <> 'RETRACTED' AND l.record_a CONTAINS 'live-' AND l.record_b CONTAINS 'live-' RETURN l.id AS id"
+    )
+    return {row["id"] for row in found}
