@@ -33,7 +33,7 @@ from identity_graph.domain.matches import (
 )
 from identity_graph.domain.rules import Rules
 from identity_graph.services.observe import ACTIVATING, UNMATCHED, Clock, Prepare, Row, Written, state, verdict
-from identity_graph.store.errors import Conflict, StoreError
+from identity_graph.store.errors import Conflict, StaleRead, StoreError
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
 if TYPE_CHECKING:
@@ -225,8 +225,9 @@ class Matching:
             stated, _ = differences({}, stored, self.clock())
             if stated.keys:
                 written = state(tx, stated, self.rules, self.clock, lambda: True)
-                at = written.at if written else self.clock()
-                tx.do("match/withdraw", ids=[claim.id for claim in stated.withdrawn], at=at)
+                if written is None:
+                    raise StaleRead("records were forgotten meanwhile")
+                tx.do("match/withdraw", ids=[claim.id for claim in stated.withdrawn], at=written.at)
             tx.do("record/forget", keys=list(keys))
 
         self.graph.write(work)

@@ -174,12 +174,14 @@ def state(
 ) -> Written | None:
     """Write what the model or a person states of known identifiers, except the stated links and cannot-links.
 
-    ``still_so`` is asked when everything is held; if it says no, nothing is written and the answer is None.
-    Raises :class:`StaleRead` as :func:`observe` does.
+    ``still_so`` is asked when everything is held; if it says no, or an identifier was forgotten meanwhile, nothing is
+    written and the answer is None. Raises :class:`StaleRead` as :func:`observe` does.
     """
     for _ in range(READS):
         with suppress(StaleRead):
             picture = Picture.of(tx, stated)
+            if stated.keys - picture.identifiers.keys():
+                return None
             return _Taking(tx, picture, rules, clock, cause=cause).state(stated, still_so, beside)
     raise StaleRead("the same profiles kept changing between reading and locking")
 

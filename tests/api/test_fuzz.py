@@ -54,7 +54,7 @@ class Target:
         answer = self.connection.getresponse()
         text = answer.read()
         assert answer.status < 500, text
-        assert b'"INTERNAL"' not in text, text
+        assert b'"code":"INTERNAL"' not in text, text
         found = orjson.loads(text)
         if answer.status >= 400 and path == "/v1/resolve":
             assert found["code"]

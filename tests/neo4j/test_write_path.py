@@ -14,7 +14,8 @@ from stored import problems, read
 
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import NamespaceRule, Rules
-from identity_graph.services import observe
+from identity_graph.services import observe, stewardship
+from identity_graph.services.stewardship import Declined, Observations, Stewards
 from identity_graph.services.submit import now, write_batch
 from identity_graph.store.graph import Graph, Transaction
 
@@ -132,3 +133,20 @@ def test_a_read_with_a_token_sees_the_write_that_gave_it(graph: Graph) -> None:
     _, token = write_batch(graph, people(2), Rules())
     ((found,),) = graph.read("lookup/now", token, keys=["email:p0@example.com"])
     assert [state for _, state, _ in found] == ["ACTIVE"]
+
+
+def test_an_identifier_that_is_forgotten_under_an_act_is_named(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = Rules()
+    write_batch(graph, [said("one", "email:a@x.org", "cookie_id:a"), said("two", "user_id:b")], rules)
+    stewards = Stewards(graph, rules, now)
+    meanwhile = [lambda: stewards.retract(Observations(ids=("two",)), 1, "ann", "because")]
+
+    def late(*of: Any) -> observe.Written | None:
+        if meanwhile:
+            meanwhile.pop()()
+        return observe.state(*of)
+
+    monkeypatch.setattr(stewardship, "state", late)
+    with pytest.raises(Declined) as told:
+        stewards.set_cannot_link("email:a@x.org", "user_id:b", None, "bob", "two people")
+    assert told.value.code == "UNKNOWN_IDENTIFIER"
