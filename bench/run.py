@@ -144,7 +144,7 @@ class Run:
             f"Neo4j {server.version}, {server.heap_mb} MB heap, {server.page_cache_mb} MB page cache, "
             "on the same processors"
         )
-        self.facts = machine() | {"database": database, "graph": holds}
+        self.facts = self.facts | {"database": database, "graph": holds}
 
     def naive_at(self, connection: Connection) -> naive.Baseline:
         """The naive design's figures, measured once a run, on a database that is warm."""

@@ -34,7 +34,8 @@ from identity_graph.store.statements import statement
 #: Stand in a statement where the predicate goes, and make it a statement by itself. Where it has the second place too,
 #: sums are found there, after everything else was asked: the planner would begin with them.
 PLACE = "true /* rule */"
-SUMS, HOLDS = "RETURN true AS holds /* sums */", "RETURN true AS holds"
+HOLDS = "RETURN true AS holds"
+SUMS = f"{HOLDS} /* sums */"
 #: Stands for the property in the statements of indexes.
 INDEXED = "trait:name"
 
