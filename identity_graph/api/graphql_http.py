@@ -10,7 +10,6 @@ from urllib.parse import parse_qs
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType, execute
-from graphql.execution import Executor
 
 from identity_graph.api import graphiql
 from identity_graph.api.context import Context
@@ -27,6 +26,7 @@ from identity_graph.api.errors import (
     extensions,
     formatted,
 )
+from identity_graph.api.execution import ShortExecutor
 from identity_graph.api.http import JSON_TYPE, Headers, Receive, headers_of, read_body, read_json
 from identity_graph.api.http import Scope as AsgiScope
 from identity_graph.api.keys import Scope
@@ -104,7 +104,7 @@ class GraphQL(Endpoint):
             request.variables,
             operation.name,
             max_coercion_errors=MAX_ERRORS,
-            executor_class=Executor,
+            executor_class=ShortExecutor,
         )
         return result if isinstance(result, ExecutionResult) else await result
 

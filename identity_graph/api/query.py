@@ -103,7 +103,7 @@ class Query(MatchQuery, SegmentQuery, SimulationQuery):
         if profile := await _profile(info, id, None):
             return profile
         if change := await profiles.change(id, fresh):
-            return Change(id=id, kind=ChangeKind(change.kind))
+            return Change.of(change)
         link = await profiles.link(id, fresh)
         return Link.of(link) if link else None
 

@@ -1,12 +1,11 @@
 """The schema, from code. Its snapshot is `graphql/schema.graphql`."""
 
-from collections.abc import Callable
 from functools import cache
 
 import strawberry
-from graphql import GraphQLObjectType, GraphQLSchema
-from strawberry.types.field import StrawberryField
+from graphql import GraphQLSchema
 
+from identity_graph.api.execution import prepare
 from identity_graph.api.mutation import Mutation
 from identity_graph.api.query import Query
 from identity_graph.api.scalars import SCALARS
@@ -20,19 +19,11 @@ def schema() -> strawberry.Schema:
 
 @cache
 def core_schema() -> GraphQLSchema:
-    """The same as the executor takes it; a field that only reads an attribute does so by the shortest way."""
+    """The same as the executor takes it."""
     # Strawberry shows graphql-core's schema nowhere else.
     core = schema()._schema  # pyright: ignore[reportPrivateUsage]
-    for kind in core.type_map.values():
-        for field in kind.fields.values() if isinstance(kind, GraphQLObjectType) else ():
-            own = field.extensions.get("strawberry-definition")
-            if isinstance(own, StrawberryField) and own.is_basic_field:
-                field.resolve = _attribute(own.python_name)
+    prepare(core)
     return core
-
-
-def _attribute(name: str) -> Callable[[object, object], object]:
-    return lambda source, _: getattr(source, name)
 
 
 def sdl() -> str:

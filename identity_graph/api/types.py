@@ -1,6 +1,6 @@
 """The types of the schema that reads return. Most fields are plain attributes; what costs a query is a method."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar, cast
 
@@ -9,6 +9,7 @@ import strawberry
 
 from identity_graph.api.context import Context
 from identity_graph.api.errors import BadInput
+from identity_graph.api.execution import at_hand
 from identity_graph.api.keys import Scope
 from identity_graph.api.limits import LENGTH
 from identity_graph.api.scalars import JSON, DateTime, from_cursor, microseconds, moment, raw_json, to_cursor
@@ -330,13 +331,23 @@ def _evidence(row: LinkRow) -> MatchEvidence | None:
 class LinkCause:
     observation_id: strawberry.ID | None
     link_id: strawberry.Private[str | None]
+    row: strawberry.Private[LinkRow | None] = None
 
-    @strawberry.field(description="Null where one identifier alone made itself known.")
+    @strawberry.field(
+        description="Null where one identifier alone made itself known.",
+        metadata=at_hand(lambda cause: cause.known()),
+    )
     async def link(self, info: Info) -> Link | None:
+        if self.link_id and not self.row:
+            self.row = await info.context.services.profiles.link(self.link_id, info.context.fresh())
+        return Link.of(self.row) if self.row else None
+
+    def known(self) -> Link | None:
         if self.link_id is None:
             return None
-        row = await info.context.services.profiles.link(self.link_id, info.context.fresh())
-        return Link.of(row) if row else None
+        if self.row is None:
+            raise LookupError("not read yet")
+        return Link.of(self.row)
 
 
 @strawberry.type(description="A person decided it.")
@@ -371,51 +382,64 @@ class Participant:
     role: ParticipantRole
 
 
-def _participants(told: Iterable[Sequence[str]]) -> list[Participant]:
-    return [Participant(profile_id=strawberry.ID(id), role=ParticipantRole(role)) for id, role in told]
-
-
 @strawberry.type(description="One entry of a lineage, with its cause.")
 class Change(Node):
+    """Where its ``row`` has yet to be read, a field of it is a promise, which GraphQL takes as well."""
+
     kind: ChangeKind
     row: strawberry.Private[ChangeRow | None] = None
     token: strawberry.Private[str | None] = None
     known: strawberry.Private[Sequence[tuple[str, str]] | None] = None
 
-    @strawberry.field
+    @strawberry.field(metadata=at_hand(lambda change: change.moment()))
     def at(self, info: Info) -> DateTime:
-        return self._told(info, lambda row: moment(row.at))
+        return self._when_read(info, Change.moment)
 
-    @strawberry.field
+    @strawberry.field(metadata=at_hand(lambda change: change.parties()))
     def participants(self, info: Info) -> list[Participant]:
-        if self.known is not None:
-            return _participants(self.known)
-        return self._told(info, lambda row: _participants(row.participants))
+        return self.parties() if self.known is not None else self._when_read(info, Change.parties)
 
-    @strawberry.field
+    @strawberry.field(metadata=at_hand(lambda change: change.moved()))
     def moved_identifiers(self, info: Info) -> list[Identifier]:
-        return self._told(info, lambda row: [Identifier.of(key) for key in row.moved])
+        return self._when_read(info, Change.moved)
 
-    @strawberry.field
+    @strawberry.field(metadata=at_hand(lambda change: change.why()))
     def cause(self, info: Info) -> ChangeCause:
-        return self._told(info, self._cause)
+        return self._when_read(info, Change.why)
 
-    def _told(self, info: Info, tell: Callable[[ChangeRow], T]) -> T:
-        """What the entry says. Where it has yet to be read, that is a promise, which GraphQL takes as well.
+    @classmethod
+    def of(cls, row: ChangeRow) -> "Change":
+        return cls(id=strawberry.ID(row.id), kind=ChangeKind(row.kind), row=row)
 
-        Those of a page were read together: to wait in each field of each entry costs more than the reading.
-        """
+    def _when_read(self, info: Info, tell: "Callable[[Change], T]") -> T:
         info.context.require(Scope.READ)
-        return tell(self.row) if self.row else cast(T, self._read(info, tell))
+        return tell(self) if self.row else cast(T, self._read(info, tell))
 
-    async def _read(self, info: Info, tell: Callable[[ChangeRow], T]) -> T:
-        row = await info.context.services.profiles.change(self.id, Freshness(token=self.token or info.context.token))
-        if row is None:
+    async def _read(self, info: Info, tell: "Callable[[Change], T]") -> T:
+        self.row = await info.context.services.profiles.change(
+            self.id, Freshness(token=self.token or info.context.token)
+        )
+        if self.row is None:
             raise BadInput(f"there is no change {self.id}: a dry run makes none")
-        return tell(row)
+        return tell(self)
 
-    @staticmethod
-    def _cause(row: ChangeRow) -> ChangeCause:
+    def _told(self) -> ChangeRow:
+        if self.row is None:
+            raise LookupError("not read yet")
+        return self.row
+
+    def moment(self) -> DateTime:
+        return moment(self._told().at)
+
+    def parties(self) -> list[Participant]:
+        told = self._told().parties if self.known is None else self.known
+        return [Participant(profile_id=strawberry.ID(id), role=ParticipantRole(role)) for id, role in told]
+
+    def moved(self) -> list[Identifier]:
+        return [Identifier.of(key) for key in self._told().moved]
+
+    def why(self) -> "StewardCause | RulesCause | ModelCause | LinkCause":
+        row = self._told()
         if row.cause == "STEWARD":
             return StewardCause(actor=row.actor or "", reason=row.reason or "")
         if row.cause == "RULES":
@@ -424,7 +448,7 @@ class Change(Node):
             version = None if row.version is None else strawberry.ID(row.version)
             return ModelCause(model_version=version, actor=row.actor or "", reason=row.reason or "")
         observation = None if row.observation is None else strawberry.ID(row.observation)
-        return LinkCause(observation_id=observation, link_id=row.link)
+        return LinkCause(observation_id=observation, link_id=row.link, row=row.by)
 
 
 @strawberry.type(description="Something that a person did.")
@@ -581,10 +605,15 @@ class Profile(Node):
                 raise BadInput(f"there is no profile {self.id}: a dry run makes none")
         return self.state
 
+    def known(self) -> ProfileRef | ProfileState:
+        """Raises :class:`LookupError` where nothing is."""
+        if known := self.ref or self.state:
+            return known
+        raise LookupError("not read yet")
+
     def _property(self, info: Info, name: str) -> Any:
         """What is known already, or an awaitable of it: a thousand needless ones cost a tenth of a second."""
-        known = self.ref or self.state
-        return getattr(known, name) if known else self._awaited(info, name)
+        return getattr(self.known(), name) if self.ref or self.state else self._awaited(info, name)
 
     async def _awaited(self, info: Info, name: str) -> Any:
         return getattr(await self._state(info), name)
@@ -593,11 +622,16 @@ class Profile(Node):
     async def status(self, info: Info) -> ProfileStatus:
         return ProfileStatus((await self._state(info)).status)
 
-    @strawberry.field(description="Counts the profile's changes, to be sent back as `expectedVersion`; never `asOf`.")
+    @strawberry.field(
+        description="Counts the profile's changes, to be sent back as `expectedVersion`; never `asOf`.",
+        metadata=at_hand(lambda profile: profile.known().version),
+    )
     def version(self, info: Info) -> int:
         return self._property(info, "version")
 
-    @strawberry.field(description="How many identifiers the profile has.")
+    @strawberry.field(
+        description="How many identifiers the profile has.", metadata=at_hand(lambda profile: profile.known().size)
+    )
     def size(self, info: Info) -> int:
         return self._property(info, "size")
 
@@ -634,11 +668,9 @@ class Profile(Node):
     @strawberry.field(description="What happened to this profile and to those that were merged into it, newest first.")
     async def lineage(self, info: Info, first: First = 50, after: After = None) -> Connection[Change]:
         before = None if after is None else from_cursor(after, int, str)
-        profiles, fresh = info.context.services.profiles, self._fresh(info)
-        page = await profiles.lineage(self.id, page_size(first), before, fresh)
-        rows = await profiles.changes([id for _, id, _ in page.items], Freshness(token=info.context.token))
-        nodes = [Change(id=strawberry.ID(id), kind=ChangeKind(kind), row=rows.get(id)) for _, id, kind in page.items]
-        return Connection.of(nodes, [to_cursor(at, id) for at, id, _ in page.items], page.more, page.total)
+        page = await info.context.services.profiles.lineage(self.id, page_size(first), before, self._fresh(info))
+        cursors = [to_cursor(row.at, row.id) for row in page.items]
+        return Connection.of([Change.of(row) for row in page.items], cursors, page.more, page.total)
 
     @strawberry.field(
         description="What the person did across devices and sources, newest first. "

@@ -79,8 +79,8 @@ class Connections:
         return found
 
     async def _rows(self, ids: list[str], fresh: Freshness) -> list[LinkRow]:
-        rows = await asyncio.gather(*(self._profiles.link(id, fresh) for id in ids))
-        return [row for row in rows if row]
+        rows = await self._profiles.links(ids, fresh)
+        return [rows[id] for id in ids if id in rows]
 
 
 _IDLE = {Status.SHARED: RefusalCode.SHARED_IDENTIFIER, Status.BLOCKED: RefusalCode.BLOCKED_VALUE}

@@ -98,7 +98,7 @@ class ChangeRow:
     """One entry of a lineage. ``participants`` are pairs of profile id and role; ``moved`` are keys.
 
     ``cause`` is LINK (with ``link`` and ``observation``), STEWARD (``actor``, ``reason``), RULES or
-    MODEL (both with their ``version`` as well).
+    MODEL (both with their ``version`` as well). ``by`` is that link, where it was read with the entry.
     """
 
     id: str
@@ -112,6 +112,18 @@ class ChangeRow:
     version: str | None
     moved: list[str]
     participants: list[list[str]]
+    by: LinkRow | None = None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> "ChangeRow":
+        """From a row of `lineage/page`."""
+        *told, by = row
+        return cls(*told, by=LinkRow(*by) if by else None)
+
+    @property
+    def parties(self) -> list[tuple[str, str]]:
+        """The participants in an order of their own: by role, then id."""
+        return sorted(((id, role) for id, role in self.participants), key=lambda one: one[::-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +214,7 @@ class Profiles:
         return await self._segments.one(fresh, id) or []
 
     async def lineage(self, id: str, first: int, after: tuple[int, str] | None = None, fresh: Freshness = NOW) -> Page:
-        """A page of changes as (time, id, kind), newest first: all that happened to the profile and to those merged
-        into it."""
+        """A page of :class:`ChangeRow`, newest first: all that happened to the profile and to those merged into it."""
         return await self._lineages.one(_Window(fresh, first), (id, *(TOP if after is None else after))) or EMPTY
 
     async def merge_tree(self, id: str, fresh: Freshness = NOW) -> list[MergeRow]:
@@ -213,10 +224,6 @@ class Profiles:
     async def change(self, id: str, fresh: Freshness = NOW) -> ChangeRow | None:
         return await self._changes.one(fresh, id)
 
-    async def changes(self, ids: Sequence[str], fresh: Freshness = NOW) -> Mapping[str, ChangeRow]:
-        """Those of these changes that there are, by id, and perhaps others."""
-        return await self._changes.many(fresh, ids) if ids else {}
-
     async def graph_changes(self, first: int) -> list[tuple[str, str]]:
         """The newest changes of the graph as a whole, as id and kind."""
         rows = await asyncio.to_thread(self._graph.read, "lineage/graph", limit=first)
@@ -224,6 +231,10 @@ class Profiles:
 
     async def link(self, id: str, fresh: Freshness = NOW) -> LinkRow | None:
         return await self._links.one(fresh, id)
+
+    async def links(self, ids: Sequence[str], fresh: Freshness = NOW) -> Mapping[str, LinkRow]:
+        """Those of these links that there are, by id, and perhaps others."""
+        return await self._links.many(fresh, ids) if ids else {}
 
     def _load_states(self, fresh: Freshness, ids: list[str]) -> Mapping[str, ProfileState]:
         if fresh.as_of is None:
@@ -271,7 +282,10 @@ class Profiles:
         ((rows,),) = self._graph.read(
             "lineage/page", token=window.fresh.token, rows=asked, limit=window.size + 1, at=at
         )
-        return {(id, at, key): _page(window, total, items) for id, at, key, total, items in rows}
+        return {
+            (id, at, key): _page(window, total, [ChangeRow.of(item) for item in items])
+            for id, at, key, total, items in rows
+        }
 
     def _read_page(self, name: str, window: _Window, asked: list[Any]) -> list[tuple[Any, ...]]:
         token, limit = window.fresh.token, window.size + 1

@@ -44,7 +44,7 @@ def people(service: Service) -> list[dict[str, str]]:
         ),
         ("ProfileById", ["profile/members", "profile/state"]),
         ("CrossDevice", ["device/of_profile", "lookup/now"]),
-        ("MergeLineage", ["lineage/changes", "lineage/creations", "lineage/page", "link/details", "profile/state"]),
+        ("MergeLineage", ["lineage/page", "profile/state"]),
     ],
 )
 def test_an_operation_costs_a_fixed_number_of_statements(

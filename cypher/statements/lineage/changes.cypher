@@ -6,9 +6,7 @@
 // index: change_id
 UNWIND $ids AS id
 MATCH (c:Change {id: id})
-OPTIONAL MATCH (c)-[of:OF]->(p:Profile)
-WITH c, p, of ORDER BY of.role, p.id
-WITH c, collect([p.id, of.role]) AS participants
 RETURN collect([
-  c.id, c.kind, c.at, c.cause, c.link, c.observation, c.actor, c.reason, coalesce(c.model, c.rules_version), c.moved, participants
+  c.id, c.kind, c.at, c.cause, c.link, c.observation, c.actor, c.reason, coalesce(c.model, c.rules_version), c.moved,
+  [(c)-[of:OF]->(p:Profile) | [p.id, of.role]]
 ]) AS found
