@@ -21,6 +21,7 @@ from graphql import (
 from graphql.validation import NoSchemaIntrospectionCustomRule
 
 from identity_graph.api.errors import TooComplex
+from identity_graph.api.execution import Ways
 from identity_graph.api.limits import MAX_ERRORS, MAX_TOKENS, Plan
 
 #: Documents kept, and the longest worth keeping, in characters: together at most some tens of MB.
@@ -41,13 +42,17 @@ class InvalidDocument(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a valid document, ready to be executed. ``fields`` are the names of what it asks for."""
+    """One operation of a valid document, ready to be executed. ``fields`` are the names of what it asks for.
+
+    ``ways`` are kept from one execution to the next, or None where a directive may let each select something else.
+    """
 
     document: DocumentNode
     name: str | None
     kind: OperationType
     plan: Plan
     fields: frozenset[str]
+    ways: Ways | None
 
 
 class Documents:
@@ -90,6 +95,7 @@ class Documents:
                 definition.operation,
                 Plan(self._schema, document, definition),
                 _fields(document, definition),
+                None if "@" in text else {},
             )
             for definition in document.definitions
             if isinstance(definition, OperationDefinitionNode)

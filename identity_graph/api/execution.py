@@ -44,6 +44,9 @@ Way: TypeAlias = Callable[[Any], Any]
 """From what a resolver returned to what is answered. It raises anything where it does not know how."""
 
 
+Ways: TypeAlias = dict[tuple[int, ...], Way | None]
+"""By the identities of a type and of the nodes of a document that select it, which both outlive this."""
+
 #: Scalars whose values of this class are answered as they are; those of others have to be looked at.
 _PLAIN = {GraphQLString.name: str, GraphQLID.name: str, GraphQLBoolean.name: bool}
 
@@ -76,12 +79,11 @@ def _attribute(name: str) -> Callable[[object, object], object]:
 
 
 class ShortExecutor(Executor[Any]):
-    """The executor of one request."""
+    """The executor of one request. ``ways`` are what those before have found for the same operation."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, ways: Ways | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # By identity, as in the executor's own memory of sub-selections; the list is kept so that its id stays its own.
-        self._ways: dict[tuple[int, int], tuple[FieldDetailsList, Way | None]] = {}
+        self._ways: Ways = {} if ways is None else ways
 
     def complete_value(
         self,
@@ -101,14 +103,13 @@ class ShortExecutor(Executor[Any]):
 
     def _way(self, kind: OutputType, selected: FieldDetailsList) -> Way | None:
         """The way of values of a type, None where a part of the selection has to be computed."""
-        key = (id(kind), id(selected))
+        key = (id(kind), *(id(details.node) for details in selected))
         if key not in self._ways:
             if is_non_null_type(kind):
-                way = self._way_of_some(kind.of_type, selected)
+                self._ways[key] = self._way_of_some(kind.of_type, selected)
             else:
-                way = _optional(self._way_of_some(kind, selected))
-            self._ways[key] = selected, way
-        return self._ways[key][1]
+                self._ways[key] = _optional(self._way_of_some(kind, selected))
+        return self._ways[key]
 
     def _way_of_some(self, kind: OutputType, selected: FieldDetailsList) -> Way | None:
         """The same for values that are not None, which it refuses."""

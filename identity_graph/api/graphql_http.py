@@ -105,6 +105,7 @@ class GraphQL(Endpoint):
             operation.name,
             max_coercion_errors=MAX_ERRORS,
             executor_class=ShortExecutor,
+            ways=operation.ways,
         )
         return result if isinstance(result, ExecutionResult) else await result
 

@@ -141,7 +141,8 @@ class DisjointSets:
     def join(self, a: Key, b: Key) -> Key:
         """One set of both; the root of ``a`` stays a root."""
         root, other = self.find(a), self.find(b)
-        self.parent[other] = root
+        if root != other:
+            self.parent[other] = root
         return root
 
 
@@ -153,11 +154,13 @@ def precedence(links: Collection[Link], rules: Rules) -> Callable[[Link], tuple[
     weakest identifier gives way. Ties fall to the link's id, so the order is total.
     """
     newest = max((link.last_seen for link in links if link.kind is LinkKind.OBSERVED), default=0)
-    priority = {ns: rule.priority for ns, rule in rules.namespaces.items()}
-    other = rules.defaults.priority
+    of = {ns: rule.priority for ns, rule in rules.namespaces.items()}
+    keys = {key for link in links for key in (link.a, link.b)}
+    # An identifier has many links.
+    priority = {key: of.get(split_key(key)[0], rules.defaults.priority) for key in keys}
 
     def strength(link: Link) -> int:
-        return priority.get(split_key(link.a)[0], other) + priority.get(split_key(link.b)[0], other)
+        return priority[link.a] + priority[link.b]
 
     def latest_owner(link: Link) -> tuple[float | str, ...]:
         return (1, link.last_seen != newest, strength(link), -link.last_seen, link.id)
@@ -168,13 +171,11 @@ def precedence(links: Collection[Link], rules: Rules) -> Callable[[Link], tuple[
     observed = latest_owner if rules.policy is Policy.LATEST_OWNER else first_owner
 
     def key(link: Link) -> tuple[float | str, ...]:
-        match link.kind:
-            case LinkKind.ASSERTED:
-                return (0, -link.last_seen, link.id)
-            case LinkKind.OBSERVED:
-                return observed(link)
-            case LinkKind.MATCHED:
-                return (2, -link.weight, link.id)
+        if link.kind is LinkKind.OBSERVED:
+            return observed(link)
+        if link.kind is LinkKind.ASSERTED:
+            return (0, -link.last_seen, link.id)
+        return (2, -link.weight, link.id)
 
     return key
 

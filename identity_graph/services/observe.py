@@ -34,6 +34,7 @@ from identity_graph.domain.decision import (
     REFUSED,
     SHARED,
     Accepted,
+    Change,
     ChangeRef,
     Component,
     KnownIdentifier,
@@ -163,6 +164,14 @@ class Beside:
     write: Callable[[int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A change that a statement is, whatever follows from it: its kind, and whose profiles are its parties."""
+
+    kind: str
+    keys: frozenset[Key]
+
+
 def state(
     tx: Transaction,
     stated: Stated,
@@ -171,18 +180,23 @@ def state(
     still_so: Callable[[], bool],
     cause: Cause = BY_LINK,
     beside: Beside | None = None,
+    told: Told | None = None,
+    picture: "Picture | None" = None,
 ) -> Written | None:
     """Write what the model or a person states of known identifiers, except the stated links and cannot-links.
 
     ``still_so`` is asked when everything is held; if it says no, or an identifier was forgotten meanwhile, nothing is
-    written and the answer is None. Raises :class:`StaleRead` as :func:`observe` does.
+    written and the answer is None. ``told`` is a change of the statement's own. ``picture`` is one of all the stated
+    identifiers, if there is one already. Raises :class:`StaleRead` as :func:`observe` does.
     """
     for _ in range(READS):
         with suppress(StaleRead):
-            picture = Picture.of(tx, stated)
+            picture = picture or Picture.of(tx, stated.keys)
+            picture.know_ended(tx, stated)
             if stated.keys - picture.identifiers.keys():
                 return None
-            return _Taking(tx, picture, rules, clock, cause=cause).state(stated, still_so, beside)
+            return _Taking(tx, picture, rules, clock, cause=cause).state(stated, still_so, beside, told)
+        picture = None
     raise StaleRead("the same profiles kept changing between reading and locking")
 
 
@@ -269,12 +283,11 @@ class Picture:
         return picture
 
     @classmethod
-    def of(cls, tx: Transaction, stated: Stated) -> "Picture":
-        """What is known of identifiers without any observation, and of profiles that ended."""
+    def of(cls, tx: Transaction, keys: Iterable[Key]) -> "Picture":
+        """What is known of identifiers without any observation."""
         picture = cls()
-        picture._know_identifiers(tx.one("identifier/find", keys=sorted(stated.keys)))
+        picture._know_identifiers(tx.one("identifier/find", keys=sorted(keys)))
         picture._read_neighbours(tx)
-        picture.know_ended(tx, stated)
         return picture
 
     def know_ended(self, tx: Transaction, stated: Stated) -> None:
@@ -381,7 +394,6 @@ class _Taking:
         self.tx, self.picture, self.rules, self.clock = tx, picture, rules, clock
         self.prepare, self.cause = prepare, cause
         self.element = dict(picture.element)
-        self.link_element: dict[str, str] = {}
         self.number: dict[str, int] = {}
 
     def take(self, batch: list[Observation], before: Stated = NOTHING_STATED) -> list[Answer]:
@@ -417,7 +429,9 @@ class _Taking:
         self._keep_current(batch, seen, plan, records.values(), written)
         return list(answers)
 
-    def state(self, stated: Stated, still_so: Callable[[], bool], beside: Beside | None) -> Written | None:
+    def state(
+        self, stated: Stated, still_so: Callable[[], bool], beside: Beside | None, told: Told | None
+    ) -> Written | None:
         picture = self.picture
         seen = survey((), picture.identifiers, picture.profiles, self.rules, stated)
         again = picture.component_of(seen.read)
@@ -429,15 +443,19 @@ class _Taking:
         if beside:
             beside.write(self.at)
         plan = decide(seen, picture.profiles, component, self.rules, new_id)
+        into = dict(plan.absorb)
+        home = {key: profile for key, known in picture.identifiers.items() if (profile := known.profile)}
+        home = {key: into.get(profile, profile) for key, profile in home.items()} | dict(plan.move)
+        if told:
+            parties = sorted({home[key] for key in told.keys if key in home})
+            change = Change(new_id(), told.kind, None, None, (), tuple((id, "PARTY") for id in parties))
+            plan.changes.append(change)
         written = self._write(self._decided(plan, beside.anchors if beside else ()))
         element = self.element
         self._revive(plan)
         if plan.leave:
             leave, emptied = [element[key] for key in plan.leave], [element[id] for id in plan.emptied]
             self.tx.do("profile/leave", identifiers=leave, emptied=emptied, at=self.at)
-        into = dict(plan.absorb)
-        home = {key: profile for key, known in picture.identifiers.items() if (profile := known.profile)}
-        home = {key: into.get(profile, profile) for key, profile in home.items()} | dict(plan.move)
         happened = [(element[home[key]], type) for key, type in (beside.happened if beside else ())]
         keep_current(self.tx, plan, element, self.rules, self.at, **written, happened=happened)
         return Written(plan, element, {k: id for k, id in home.items() if k not in stated.gone}, self.at)
@@ -452,22 +470,21 @@ class _Taking:
         if not profiles:
             return component
         elements = {self.element[id]: id for id in profiles}
-        for element, own, key, first_seen, state in self.tx.one("component/members", elements=list(elements)):
-            self.element[key] = own
-            component.members.append(Member(key, elements[element], first_seen, state == SHARED))
-        members = {m.key for m in component.members}
-        for row in self.tx.one("component/links", elements=list(elements)):
-            if row[3] in members:
-                self.link_element[row[1]] = row[0]
-                component.links.append(_stored_link(row))
-        self._whole(component)
-        if any(p.guarded for p in component.profiles.values()):
-            sides: dict[str, tuple[set[Key], set[Key]]] = defaultdict(lambda: (set(), set()))
-            for id, side, key in self.tx.one("component/cannot_links", elements=list(elements)):
+        links: list[tuple[Key, Row]] = []
+        sides: dict[str, tuple[set[Key], set[Key]]] = defaultdict(lambda: (set(), set()))
+        for element, members, apart in self.tx.one("component/read", elements=list(elements)):
+            for own, key, first_seen, state, starting in members:
+                self.element[key] = own
+                component.members.append(Member(key, elements[element], first_seen, state == SHARED))
+                links += ((key, row) for row in starting)
+            for id, side, key in apart:
                 sides[id][side].add(key)
-            component.cannot_links += [
-                CannotLink(id, frozenset(one), frozenset(other)) for id, (one, other) in sides.items()
-            ]
+        inside = {m.key for m in component.members}
+        component.links = [_stored_link(key, row) for key, row in links if row[1] in inside]
+        component.cannot_links = [
+            CannotLink(id, frozenset(one), frozenset(other)) for id, (one, other) in sides.items()
+        ]
+        self._whole(component)
         return component
 
     def _whole(self, component: Component) -> None:
@@ -542,7 +559,7 @@ class _Taking:
             ],
             "profiles": [[element[p.id], p.size, p.refused, as_text(p.limited), p.guarded or None] for p in old],
             "other_profiles": [element[id] for id in others],
-            "verdicts": [[self.link_element[id], *verdict(refusal)] for id, refusal in plan.judged],
+            "verdicts": [[id, *verdict(refusal)] for id, refusal in plan.judged],
             "absorb": [[number[loser], number[survivor]] for loser, survivor in plan.absorb],
             "move": [[element[key], number[id]] for key, id in plan.move],
             "entomb": [[number[loser], number[survivor], change] for loser, survivor, change in plan.entomb],
@@ -660,7 +677,10 @@ def _known_identifier(state: str, partners: str | None, profile: str | None) -> 
     return KnownIdentifier(state, tuple(from_text(partners)), profile)
 
 
-def _stored_link(row: Sequence[Any]) -> StoredLink:
-    _, id, a, b, kind, source, first_seen, last_seen, count, weight, _, reason, parties = row
+def _stored_link(a: Key, row: Row) -> StoredLink:
+    id, b, source, first_seen, last_seen, count, *more = row
+    if not more:
+        return StoredLink(Link(id, a, b, source, first_seen, last_seen, count), None)
+    kind, weight, reason, parties = more
     link = Link(id, a, b, source, first_seen, last_seen, count, LinkKind(kind), weight or 0.0)
     return StoredLink(link, Refusal(RefusalCode(reason), tuple(parties or ())) if reason else None)

@@ -37,6 +37,7 @@ from identity_graph.services.observe import (
     state,
     tally_key,
 )
+from identity_graph.services.profiles import ChangeRow
 from identity_graph.store.errors import StaleRead
 from identity_graph.store.graph import Transaction
 
@@ -248,9 +249,12 @@ class Retracting:
         row = [new_id(), kind, None, None, moved, [[element, "PARTY"] for element in parties]]
         said = {"cause": by.kind, "act": by.act, "actor": by.actor, "reason": by.reason, "rules": self.rules.version}
         tx.do("change/create", rows=[row], at=at, **said)
-        rows = tx.one("lineage/changes", ids=tx.one("change/of_act", act=by.act))
-        rows = [row for row in rows if row[1] not in VERDICTS]
-        changes = [Change(r[0], r[1], r[4], r[5], tuple(r[9]), tuple(map(tuple, r[10]))) for r in rows]
+        rows = [ChangeRow(*row) for row in tx.one("lineage/changes", ids=tx.one("change/of_act", act=by.act))]
+        changes = [
+            Change(row.id, row.kind, row.link, row.observation, tuple(row.moved), tuple(row.parties))
+            for row in rows
+            if row.kind not in VERDICTS
+        ]
         ((_, id, _, size, version, *_),) = tx.one("profile/lock", elements=parties[:1])
         return sorted(changes, key=lambda change: change.id), ProfileRef(id, size, version)
 

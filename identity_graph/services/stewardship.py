@@ -14,6 +14,7 @@ from identity_graph.domain.decision import (
     NOTHING_STATED,
     Change,
     Claim,
+    KnownProfile,
     ProfileRef,
     Stated,
     created_change_id,
@@ -21,7 +22,7 @@ from identity_graph.domain.decision import (
 from identity_graph.domain.evidence import CannotLink, Key, LinkKind, Refusal, link_id
 from identity_graph.domain.rules import Rules
 from identity_graph.services.match_records import Matching
-from identity_graph.services.observe import Cause, Clock, Prepare, Written, known_profile, new_id, state
+from identity_graph.services.observe import Cause, Clock, Picture, Prepare, Told, Written, known_profile, new_id, state
 from identity_graph.services.profiles import END_OF_TIME
 from identity_graph.services.retraction import Retracting
 from identity_graph.store.errors import StaleRead
@@ -100,15 +101,14 @@ def read_cannot_links(graph: Graph) -> list[CannotLink]:
 
 def before_changes(tx: Transaction, changes: Sequence[str]) -> Stated:
     """Whose members were whose before these changes: of profiles that ended in them, and of those that live."""
-    ended: dict[str, frozenset[Key]] = {}
+    restored: list[tuple[KnownProfile, frozenset[Key]]] = []
     former: dict[str, frozenset[Key]] = {}
-    for id, lost, keys in tx.one("change/before", ids=list(changes)):
-        if keys:
-            (ended if lost else former)[id] = frozenset(keys)
-    rows = tx.one("profile/ended", ids=list(ended)) if ended else []
-    gone = {row[2]: row[1:] for row in rows if row[0] != "ACTIVE"}
-    restored = tuple((known_profile(row), ended[id]) for id, row in gone.items())
-    return Stated(restored=restored, former={id: k for id, k in (former | ended).items() if id not in gone})
+    for id, lost, keys, over, *known in tx.one("change/before", ids=list(changes)):
+        if keys and lost and over:
+            restored.append((known_profile(known), frozenset(keys)))
+        elif keys:
+            former[id] = frozenset(keys)
+    return Stated(restored=tuple(restored), former=former)
 
 
 class Stewards:
@@ -223,7 +223,7 @@ class Act:
     def split(self, id: str, keys: Collection[Key], expected: int | None) -> Done:
         (profile,) = self._profiles([id])
         _expect(profile, expected)
-        members = {row[2] for row in self._members(profile.id)}
+        members = set(self.tx.one("profile/keys", id=profile.id))
         strangers = sorted(set(keys) - members)
         if strangers or not keys:
             what = f"{' and '.join(strangers)} is none" if strangers else "identifiers is empty; name some"
@@ -259,7 +259,7 @@ class Act:
         rows = self.tx.one("change/undoing", id=change)
         if not rows:
             raise Declined("UNKNOWN_CHANGE", f"There is no change {change}.")
-        kind, act, moved, roles, before = rows[0]
+        kind, act, moved, roles, before, undone = rows[0]
         if expected is not None:
             _expect(self._profiles([id for id, role in roles if role in _STAYED] or [roles[0][0]])[0], expected)
         if act and (back := self._retracted_or_restored(act)):
@@ -278,6 +278,8 @@ class Act:
                     "NOT_UNDOABLE", "This follows from the evidence: undo what it came with, or retract some."
                 )
             case "MERGED" | "MOVED":
+                if undone:
+                    raise Declined("ALREADY_UNDONE", "This was undone before, and is kept so.")
                 return self._separate(change, frozenset(moved), frozenset(before) - set(moved))
             case _:
                 profiles = self._profiles([id for id, _ in roles])
@@ -347,17 +349,17 @@ class Act:
 
     def _separate(self, change: str, one: frozenset[Key], other: frozenset[Key]) -> Done:
         """Undo what evidence brought together."""
-        homes = {row[0]: row[5] for row in self.tx.one("identifier/find", keys=sorted(one | other))}
+        picture = Picture.of(self.tx, one | other)
+        homes = {key: known.profile for key, known in picture.identifiers.items()}
         # What was retracted since is nobody's.
         one, other = one & homes.keys(), other & homes.keys()
-        meet = {homes.get(key) for key in one} & {homes.get(key) for key in other} - {None}
-        if self.tx.one("cannot_link/undoing", of=change):
-            raise Declined("ALREADY_UNDONE", "This was undone before, and is kept so.")
+        meet = {homes[key] for key in one} & {homes[key] for key in other} - {None}
         if not meet:
             raise Declined("NOTHING_TO_UNDO", "What this change brought together is apart by now.")
         apart = [CannotLink(new_id(), one, other)]
-        written = self.keep_apart(apart, undoes=change, before=before_changes(self.tx, [change]))
-        return self._done(written, min(key for key in other if homes.get(key) in meet))
+        before = before_changes(self.tx, [change])
+        written = self.keep_apart(apart, undoes=change, before=before, picture=picture)
+        return self._done(written, min(key for key in other if homes[key] in meet))
 
     # ------------------------------------------------------------------------------------------ what acts are made of
 
@@ -391,45 +393,45 @@ class Act:
         undoes: str | None = None,
         before: Stated = NOTHING_STATED,
         still_so: Callable[[], bool] = lambda: True,
+        picture: Picture | None = None,
     ) -> Written:
-        """Set cannot-links. ``before`` is whose profiles were whose, where something is undone."""
-        written = self._state(replace(before, apart=tuple(cannot_links)), still_so)
+        """Set cannot-links. ``before`` is whose profiles were whose, where something is undone; ``picture`` is one of
+        all that is kept apart.
+        """
+        told = Told(CANNOT_LINK_SET, _keys(cannot_links))
+        written = self._state(replace(before, apart=tuple(cannot_links)), still_so, told, picture)
         rows = [
             [c.id, [written.element[key] for key in sorted(c.one)], [written.element[key] for key in sorted(c.other)]]
             for c in cannot_links
         ]
         self.tx.do("cannot_link/create", rows=rows, undoes=undoes, **self._said(written))
-        self._tell(written, CANNOT_LINK_SET, cannot_links)
         return written
 
     def lift(self, cannot_links: Sequence[CannotLink], before: Stated = NOTHING_STATED) -> Written:
         """Let sides meet again that were kept apart; ``before`` as above."""
         ids = [c.id for c in cannot_links]
-        written = self._state(replace(before, lifted=tuple(cannot_links)), lambda: self._hold(ids))
+        told = Told(CANNOT_LINK_REMOVED, _keys(cannot_links))
+        written = self._state(replace(before, lifted=tuple(cannot_links)), lambda: self._hold(ids), told)
         self.tx.do("cannot_link/lift", ids=ids, **self._said(written))
-        self._tell(written, CANNOT_LINK_REMOVED, cannot_links)
         return written
 
     def _hold(self, ids: Sequence[str]) -> bool:
         return len(self.tx.one("cannot_link/holding", ids=ids)) == len(ids)
 
-    def _state(self, stated: Stated, still_so: Callable[[], bool]) -> Written:
-        written = state(self.tx, stated, self.rules, self.clock, still_so, self.cause)
+    def _state(
+        self,
+        stated: Stated,
+        still_so: Callable[[], bool],
+        told: Told | None = None,
+        picture: Picture | None = None,
+    ) -> Written:
+        written = state(self.tx, stated, self.rules, self.clock, still_so, self.cause, told=told, picture=picture)
         if written is None:
             raise StaleRead("what this act was about changed")
         return written
 
     def _said(self, written: Written) -> dict[str, Any]:
         return {"at": written.at, "act": self.id, "actor": self.cause.actor, "reason": self.cause.reason}
-
-    def _tell(self, written: Written, kind: str, cannot_links: Sequence[CannotLink]) -> None:
-        """The lineage of the profiles on both sides, as they are afterwards."""
-        parties = sorted({written.home[key] for c in cannot_links for key in c.keys if key in written.home})
-        change = Change(new_id(), kind, None, None, (), tuple((id, "PARTY") for id in parties))
-        written.plan.changes.append(change)
-        roles = [[written.element[id], role] for id, role in change.participants]
-        rows = [[change.id, kind, None, None, [], roles]]
-        self.tx.do("change/create", rows=rows, cause=self.cause.kind, rules=self.rules.version, **self._said(written))
 
     # ------------------------------------------------------------------------------------------------------- reading
 
@@ -439,10 +441,6 @@ class Act:
             if id not in found:
                 raise Declined("UNKNOWN_PROFILE", f"There is no profile {id}.")
         return [found[id] for id in ids]
-
-    def _members(self, id: str) -> list[list[Any]]:
-        (row,) = self.tx.one("profile/ended", ids=[id])
-        return self.tx.one("component/members", elements=[row[1]])
 
     def _strongest(self, profile: _Stored) -> Key:
         if not profile.keys:
@@ -483,6 +481,10 @@ def _expect(profile: _Stored, version: int | None) -> None:
         raise Declined(
             "CONFLICT", f"The profile {profile.id} has version {profile.version} by now, not {version}: look again."
         )
+
+
+def _keys(cannot_links: Iterable[CannotLink]) -> frozenset[Key]:
+    return frozenset(key for cannot_link in cannot_links for key in cannot_link.keys)
 
 
 def _cannot_link(id: str, one: Iterable[Key], other: Iterable[Key]) -> CannotLink:

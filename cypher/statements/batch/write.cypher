@@ -89,9 +89,10 @@ CALL (identifiers) {
   }]->(b)
 }
 CALL () {
-  // Links that conduct, or are refused for a reason: element, state, reason, parties.
+  // Links that conduct, or are refused for a reason: id, state, reason, parties.
   UNWIND $rows.verdicts AS row
-  MATCH ()-[l:LINK]->() WHERE elementId(l) = row[0]
+  MATCH ()-[l:LINK {id: row[0]}]->()
+  USING INDEX SEEK l:LINK(id)
   SET l.state = row[1], l.reason = row[2], l.parties = row[3]
 }
 CALL (profiles) {

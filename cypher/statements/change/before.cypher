@@ -1,5 +1,5 @@
 // name: change/before
-// summary: Who took part in changes: profile, whether it ended in one of them, and its members just before.
+// summary: Who took part in changes: profile, whether it ended in one of them, its members just before, whether it is over now, and the fields that a writer knows.
 // params: ids: List<String>
 // returns: found: List<List<Any>>
 // access: read
@@ -12,4 +12,7 @@ CALL (p, at) {
   WHERE m.since < at AND (m.until IS NULL OR m.until >= at)
   RETURN collect(DISTINCT i.key) AS before
 }
-RETURN collect([p.id, ended, before]) AS found
+RETURN collect([
+  p.id, ended, before, p.status <> 'ACTIVE',
+  elementId(p), p.id, p.created_at, p.size, p.version, p.refused, p.guarded, p.limited
+]) AS found

@@ -1,9 +1,9 @@
 // name: change/undoing
-// summary: A change as undoing it needs it: what it was, who took part, what moved, and who was with the survivor or target before.
+// summary: A change as undoing it needs it: what it was, who took part, what moved, who was with the survivor or target before, and whether a cannot-link holds because it was undone.
 // params: id: String
 // returns: found: List<List<Any>>
 // access: read
-// index: change_id
+// index: change_id, cannot_link_undoes
 MATCH (c:Change {id: $id})
 OPTIONAL MATCH (c)-[:OF {role: CASE c.kind WHEN 'MERGED' THEN 'SURVIVOR' ELSE 'TARGET' END}]->(into:Profile)
 CALL (c, into) {
@@ -16,7 +16,11 @@ CALL (c, into) {
   WHERE sibling.at = c.at AND sibling.id < c.id AND of.role IN ['SURVIVOR', 'TARGET']
   RETURN collect(sibling.moved) AS came
 }
+CALL () {
+  MATCH (undone:CannotLink {undoes: $id}) WHERE undone.lifted_at IS NULL
+  RETURN count(undone) > 0 AS undone
+}
 RETURN collect([
   c.kind, c.act, c.moved, [(c)-[of:OF]->(p:Profile) | [p.id, of.role]],
-  reduce(keys = before, moved IN came | keys + moved)
+  reduce(keys = before, moved IN came | keys + moved), undone
 ]) AS found

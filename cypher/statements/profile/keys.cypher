@@ -1,0 +1,8 @@
+// name: profile/keys
+// summary: The keys of a profile's members.
+// params: id: String
+// returns: keys: List<String>
+// access: read
+// index: profile_id
+MATCH (p:Profile {id: $id})<-[:MEMBER_OF]-(i:Identifier)
+RETURN collect(i.key) AS keys
