@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import cycle, islice
+from itertools import cycle
 
 import orjson
 
 from bench import product
-from bench.harness import Figure, no_graphql_errors, percentiles
+from bench.harness import Figure, no_graphql_errors
 from bench.product import Service, all_accepted, ask, submit_links
 from bench.run import EVENTS_SEED, Run
 from bench.streams import Observation, observations, write_jsonl
@@ -37,9 +37,7 @@ def measure(run: Run) -> list[Figure]:
     run.say(f"pages of the journey of a person with {MANY:,} events")
     person = _person(service)
     pages = cycle([_page(person, number) for number in range(0, MANY, MANY // 20)])
-    service.load(islice(pages, 200), accept=no_graphql_errors)
-    load = service.load(pages, seconds=run.sizes.seconds, accept=_full)
-    times = percentiles(load.latencies)
+    times = run.times(service, pages, _full)
     return [
         Figure("ingest of events, warm", rows / outcome.seconds, "events/s", at_least=4000),
         Figure(f"a page of {A_PAGE} of {MANY:,} events, one client, p50", times.p50, "ms", at_most=15),

@@ -6,20 +6,20 @@ from itertools import islice, pairwise
 import orjson
 
 from bench import product
-from bench.harness import Figure, percentiles
+from bench.harness import Figure
 from bench.people import Person, people
 from bench.product import BenchFailed, Service, all_accepted, resolve_http, submit_links
 from bench.run import Run
 from bench.streams import Key, Observation, write_jsonl
 
-#: Requests that warm the service up, and people that are looked at for whether matching joined their records.
-WARMING, LOOKED_AT = 200, 400
+#: People that are looked at for whether matching joined their records.
+LOOKED_AT = 400
 #: What matching must join of them, or there is nothing to measure.
 JOINED = 0.5
 
 
 def measure(run: Run) -> list[Figure]:
-    many, more, seconds = run.sizes.records, run.sizes.matched, run.sizes.seconds
+    many, more = run.sizes.records, run.sizes.matched
     data_dir, first = run.folder / "matching", run.folder / "records.jsonl"
     warming, file = run.folder / "warming-records.jsonl", run.folder / "more-records.jsonl"
     made = people(3 * many)
@@ -39,8 +39,7 @@ def measure(run: Run) -> list[Figure]:
         ingested = product.ingest(file, more, data_dir)
         run.say("one record a request")
         requests = (submit_links([orjson.dumps(_row(person))]) for person in made)
-        service.load(islice(requests, WARMING), accept=all_accepted)
-        times = percentiles(service.load(requests, seconds=seconds, accept=all_accepted).latencies)
+        times = run.times(service, requests, all_accepted)
         _expect_matches(service, arriving)
     known = f"{many:,} records"
     return [

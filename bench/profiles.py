@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from bench import product
-from bench.harness import Figure, no_graphql_errors, percentiles
+from bench.harness import Figure, no_graphql_errors
 from bench.journey import TYPES
 from bench.product import Service, all_accepted, ask, submit_links
 from bench.run import PROFILES_SEED, Run
@@ -40,7 +40,7 @@ FIVE: dict[str, Any] = {
 
 
 def measure(run: Run) -> list[Figure]:
-    many, segments, rows, seconds = run.sizes.profiles, run.sizes.segments, run.sizes.warm, run.sizes.seconds
+    many, segments, rows = run.sizes.profiles, run.sizes.segments, run.sizes.warm
     data_dir, first = run.folder / "profiles", run.folder / "profiles.jsonl"
     run.say(f"writing {many * EVENTS:,} events of {many:,} people")
     write_jsonl(first, life(many))
@@ -61,15 +61,14 @@ def measure(run: Run) -> list[Figure]:
         )
         run.say("Customer360")
         whole = cycle([_whole(n) for n in random.Random(PROFILES_SEED).choices(range(many), k=ASKED)])
-        service.load(whole, seconds=seconds / 2, accept=no_graphql_errors)
-        times = percentiles(service.load(whole, seconds=seconds, accept=_is_whole).latencies)
+        times = run.times(service, whole, _is_whole)
         run.say("a segment of five conditions, as a whole")
         full = _as_a_whole(service, FIVE, 5)
         run.say(f"a change of one person, without segments and with {segments}")
-        before = _changes(service, many, seconds, "before")
+        before = _changes(run, service, "before")
         one_by_one = _as_a_whole(service, _about(0), 5) * segments
         _define(service, segments)
-        after = _changes(service, many, seconds, "after")
+        after = _changes(run, service, "after")
         run.say("exporting all profiles")
         exported = product.run("export", "profiles", "--out", run.folder / "profiles.parquet", "--data-dir", data_dir)
     known = f"{many:,} profiles"
@@ -208,7 +207,7 @@ def _define(service: Service, many: int) -> None:
         service.load([asked], accept=lambda status, body: no_graphql_errors(status, body) and b"Rejected" not in body)
 
 
-def _changes(service: Service, many: int, seconds: float, name: str) -> float:
+def _changes(run: Run, service: Service, name: str) -> float:
     """The median of the milliseconds in which one client's purchase of somebody is taken."""
     drawn = random.Random(name)
     now = datetime.now(UTC)
@@ -218,8 +217,8 @@ def _changes(service: Service, many: int, seconds: float, name: str) -> float:
         while True:
             n += 1
             bought = {"type": "purchase", "properties": {"value": 5}}
-            yield submit_links([orjson.dumps(_said(f"{name}-{n}", drawn.randrange(many), n % 2, now, bought))])
+            yield submit_links(
+                [orjson.dumps(_said(f"{name}-{n}", drawn.randrange(run.sizes.profiles), n % 2, now, bought))]
+            )
 
-    asked = requests()
-    service.load(islice(asked, 50), accept=all_accepted)
-    return percentiles(service.load(asked, seconds=seconds, accept=all_accepted).latencies).p50
+    return run.times(service, requests(), all_accepted).p50

@@ -1,6 +1,6 @@
 """What the benchmarks of one run share: sizes, streams, the large graph, its service, the naive design's figures."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from bench import naive, product
-from bench.harness import machine
+from bench.harness import Latency, machine, percentiles
 from bench.product import Outcome, Service
 from bench.streams import OBSERVATIONS_AN_IDENTIFIER, observations, write_jsonl
 from identity_graph import neo4j_runtime
@@ -22,7 +22,7 @@ CLIENTS = 4
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """Lengths in identifiers, observations, people, segments or records; the seconds that each load over HTTP takes,
-    and how often that is done which can only be done once to the same people."""
+    and that it is under way before; how often that is done which can only be done once to the same people."""
 
     identifiers: int
     profiles: int
@@ -34,6 +34,7 @@ class Sizes:
     batched: int
     fed: int
     seconds: float
+    warming: float
     acts: int
 
 
@@ -48,6 +49,7 @@ FULL = Sizes(
     batched=60_000,
     fed=1_000_000,
     seconds=10,
+    warming=40,
     acts=30,
 )
 QUICK = Sizes(
@@ -61,6 +63,7 @@ QUICK = Sizes(
     batched=3_000,
     fed=8_000,
     seconds=1,
+    warming=0.2,
     acts=3,
 )
 
@@ -137,6 +140,12 @@ class Run:
         with product.serving(data_dir) as service:
             self._tell_of(service, holds)
             yield service
+
+    def times(self, service: Service, requests: Iterable[bytes], accept: Callable[[int, bytes], bool]) -> Latency:
+        """How long one client waits, warm: Java compiles what the database does often, and besides requests has done
+        so after half a minute only."""
+        service.load(requests, seconds=self.sizes.warming, accept=accept)
+        return percentiles(service.load(requests, seconds=self.sizes.seconds, accept=accept).latencies)
 
     def _tell_of(self, service: Service, holds: str) -> None:
         server = neo4j_runtime.status(service.data_dir)

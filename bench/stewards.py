@@ -20,18 +20,18 @@ from bench.streams import Key
 HALF, GIANT = 50, 1000
 #: Entries of the lineage of somebody whose profile took in so many others, and those of a page.
 ENTRIES, A_PAGE = 120, 50
+#: So many times the acts that are measured come before them.
+WARMING = 4
 #: Files that are ingested with lineage, and as many without.
 TURNS = 2
 _CHANGE = re.compile(rb'"changes":\[\{"id":"([^"]+)","kind":"MERGED"\}\]')
 
 
 def measure(run: Run) -> list[Figure]:
-    service, seconds = run.service, run.sizes.seconds
+    service = run.service
 
     def p50(requests: Iterable[bytes], accept: Callable[[int, bytes], bool] = no_graphql_errors) -> float:
-        asked = cycle(requests)
-        service.load(islice(asked, 100), accept=accept)
-        return percentiles(service.load(asked, seconds=seconds, accept=accept).latencies).p50
+        return run.times(service, cycle(requests), accept).p50
 
     run.say("explaining connections")
     explained = [p50(_explain(build_tree(service, size)), _connected) for size in (100, GIANT)]
@@ -43,7 +43,8 @@ def measure(run: Run) -> list[Figure]:
     moment = datetime.now(UTC).isoformat()
     now, then = (p50([_person(key, at) for key in members]) for at in (None, moment))
     run.say(f"undoing merges of two profiles of {HALF}")
-    undone = [_undo(change) for change in _merges(service, run.sizes.acts)]
+    undone = map(_undo, _merges(service, (WARMING + 1) * run.sizes.acts))
+    service.load(islice(undone, WARMING * run.sizes.acts), accept=_changed)
     undo = percentiles(service.load(undone, accept=_changed).latencies).p50
     run.say(f"splitting giants of {GIANT:,}")
     split = percentiles(service.load(_splits(service, run.sizes.acts), accept=_changed).latencies).p50

@@ -177,8 +177,8 @@ class Matching:
                 self._told = model.version
                 most = model.block_cap
                 logger.warning("blocking values that more than %d records share are left out of the comparison", most)
-            settled, token = self.graph.write(lambda tx, found=compared: self._write(tx, found))
-            if settled:
+            token = self._settle(compared)
+            if token is not None:
                 return token
         raise Conflict("the same records kept changing; they are matched later")
 
@@ -188,12 +188,14 @@ class Matching:
         ``waiting``: only of pairs with records that wait too; links that this model made already stay.
         """
 
-        def read(tx: Transaction) -> tuple[list[Row], list[Row]]:
-            asked = {"keys": list(keys), "model": model.version, "waiting": waiting}
-            rows = tx.one("record/candidates", most=model.block_cap + 1, **asked)
-            return rows, tx.one("match/stored", keys=list(keys))
-
-        rows, stored = self.graph.read_many(read, timeout=WRITE_TIMEOUT)
+        ((rows, stored),) = self.graph.read(
+            "record/candidates",
+            timeout=WRITE_TIMEOUT,
+            keys=list(keys),
+            model=model.version,
+            most=model.block_cap + 1,
+            waiting=waiting,
+        )
         known_links = (StoredMatch(*row) for row in stored)
         found = Compared(stored={m.id: m for m in known_links if not (waiting and m.version == model.version)})
         found.own = {row[0]: row[1] for row in rows}
@@ -241,21 +243,23 @@ class Matching:
     def preparing(self, model: "Compiled") -> Prepare:
         """What a batch's transaction writes beside the records, for a model."""
 
-        def prepare(records: Mapping[str, Observation]) -> tuple[str, list[Row]]:
-            rows: list[Row] = []
-            for key, o in records.items():
-                fields = model.fields(o.traits or {})
-                rows.append([key, o.digest, orjson.dumps(fields).decode(), model.blocks(fields)])
-            return model.version, rows
+        def prepare(o: Observation) -> tuple[str, str, list[int | None]]:
+            fields = model.fields(o.traits or {})
+            return orjson.dumps(fields).decode(), model.version, model.blocks(fields)
 
         return prepare
 
-    def _write(self, tx: Transaction, found: Compared) -> bool:
-        """False where a row that was compared is another one by now."""
+    def _settle(self, found: Compared) -> str | None:
+        """Write what a comparison found; a consistency token. None where a row that was compared is another by now."""
         stated, changed = differences(found.wanted, found.stored, self.clock())
-        if stated.keys:
-            held = {key: found.rows[key] for m in changed.values() for key in (m.a.record, m.b.record)} | found.own
+        rows = [list(row) for row in sorted(found.own.items())]
+        if not stated.keys:
+            # As for most records, there is nothing to see but that they wait no more.
+            self.graph.write_alone("record/settle", rows=rows)
+            return ""
+        held = {key: found.rows[key] for m in changed.values() for key in (m.a.record, m.b.record)} | found.own
 
+        def write(tx: Transaction) -> bool:
             def still_so() -> bool:
                 return dict(tx.one("record/hold", keys=sorted(held))) == held
 
@@ -266,8 +270,11 @@ class Matching:
             withdrawn = [claim.id for claim in stated.withdrawn]
             if withdrawn:
                 tx.do("match/withdraw", ids=withdrawn, at=written.at)
-        tx.do("record/settle", rows=[list(row) for row in sorted(found.own.items())])
-        return True
+            tx.do("record/settle", rows=rows)
+            return True
+
+        settled, token = self.graph.write(write)
+        return token if settled else None
 
 
 def known_models(graph: Graph) -> list[KnownModel]:

@@ -95,8 +95,8 @@ class Cause:
 
 BY_LINK = Cause()
 
-#: Rows for `record/prepare` of records that the batch wrote, by key, and the version of the model that reads them.
-Prepare = Callable[[Mapping[str, Observation]], tuple[str, list[Row]]]
+#: What the active model reads of a record that is written: fields as JSON, its version, and blocking values.
+Prepare = Callable[[Observation], tuple[str, str, list[int | None]]]
 
 
 def as_text(values: Iterable[str]) -> str | None:
@@ -423,9 +423,6 @@ class _Taking:
         crowded = [self.element[key] for key, s in seen.sightings.items() if s.newly_shared and not s.new]
         if crowded:
             self.tx.do("link/name_shared", elements=crowded)
-        if records and self.prepare:
-            model, prepared = self.prepare(records)
-            self.tx.do("record/prepare", rows=prepared, model=model, unmatched=UNMATCHED)
         self._keep_current(batch, seen, plan, records.values(), written)
         return list(answers)
 
@@ -615,9 +612,11 @@ class _Taking:
         outdated: list[Row] = []
         for key, o in sorted(newest.items()):
             if o.anchor:
-                records.append(
-                    [key, o.source, o.record_id, _text_of(o), o.observed_at, o.digest, self.number[o.anchor.key]]
-                )
+                row = [key, o.source, o.record_id, _text_of(o), o.observed_at, o.digest, self.number[o.anchor.key]]
+                if self.prepare:
+                    fields, model, blocks = self.prepare(o)
+                    row += [fields, model, UNMATCHED, blocks]
+                records.append(row)
         for o in batch:
             if o.traits is not None and o.anchor and (key := o.record_key) and newest[key].digest != o.digest:
                 outdated.append([key, _text_of(o), o.observed_at, o.digest])

@@ -111,13 +111,21 @@ class Graph:
     def _read(
         self, text: LiteralString, params: dict[str, Any], token: str | None, timeout: float
     ) -> list[tuple[Any, ...]]:
+        return self._alone(text, params, neo4j.READ_ACCESS, token, max(timeout, self._patience))
+
+    def write_alone(self, name: str, /, **params: Any) -> None:
+        """One statement that may as well run twice, as it does where the answer to the first time is lost."""
+        self._alone(statement(name).text, params, neo4j.WRITE_ACCESS, None, WRITE_TIMEOUT)
+
+    def _alone(
+        self, text: LiteralString, params: dict[str, Any], mode: str, token: str | None, timeout: float
+    ) -> list[tuple[Any, ...]]:
         """A statement alone is a transaction by itself, which takes half of the time: the server is asked once, not
         three times. If that fails in a way that may pass, the driver tries it again as it does with any other.
         """
-        timeout = max(timeout, self._patience)
         with our_errors():
             try:
-                with self._session(token, neo4j.READ_ACCESS) as session:
+                with self._session(token, mode) as session:
                     return _rows(session.run(Query(text, timeout=timeout), params))
             except (neo4j.exceptions.DriverError, neo4j.exceptions.Neo4jError) as e:
                 if not e.is_retryable():
@@ -128,7 +136,7 @@ class Graph:
                 return _rows(tx.run(text, params))
 
             with self._session(token) as session:
-                return session.execute_read(again)
+                return session.execute_read(again) if mode == neo4j.READ_ACCESS else session.execute_write(again)
 
     def change_schema(self, text: LiteralString) -> None:
         """Run a statement that makes or drops an index, in a transaction of its own."""

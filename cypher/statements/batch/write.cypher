@@ -152,7 +152,8 @@ CALL (profiles, absorbed) {
 CALL (identifiers) {
   // Each record's newest row; of two rows of one moment the greater digest wins, so order never matters. What it said
   // before is kept with the time in which it stood, and so is a row that is outdated, in case the newer one is taken
-  // back: key, source, record_id, traits, observed_at, digest, identifier.
+  // back. With it stands what the active model reads of it, see record/prepare: key, source, record_id, traits,
+  // observed_at, digest, identifier, fields (null: no model), model, mark, blocks.
   UNWIND $rows.records AS row
   MERGE (r:Record {key: row[0]})
   ON CREATE SET r.source = row[1], r.record_id = row[2], r.observed_at = -1, r.digest = ''
@@ -168,6 +169,13 @@ CALL (identifiers) {
   )
   FOREACH (_ IN CASE WHEN newer THEN [1] ELSE [] END |
     SET r.traits = row[3], r.observed_at = row[4], r.digest = row[5], r.since = $at
+  )
+  FOREACH (_ IN CASE WHEN r.digest = row[5] AND row[7] IS NOT NULL THEN [1] ELSE [] END |
+    SET r.fields = row[7], r.model = row[8], r.unmatched = row[9],
+        r.block_1 = row[10][0], r.block_2 = row[10][1], r.block_3 = row[10][2], r.block_4 = row[10][3],
+        r.block_5 = row[10][4], r.block_6 = row[10][5], r.block_7 = row[10][6], r.block_8 = row[10][7],
+        r.block_9 = row[10][8], r.block_10 = row[10][9], r.block_11 = row[10][10], r.block_12 = row[10][11],
+        r.block_13 = row[10][12], r.block_14 = row[10][13], r.block_15 = row[10][14], r.block_16 = row[10][15]
   )
   MERGE (r)-[:HAS]->(i)
 }
