@@ -143,7 +143,7 @@ class _Compiler:
         found: list[str] = []
         for text, used in sorted(among_sums, key=lambda part: not self.dear.isdisjoint(part[1])):
             new = [name for name in used if name not in found]
-            # The long-term support version takes the sums within for its own, and wants to see what they are grouped by.
+            # The long-term support version takes the sums within for its own, and asks what they are grouped by.
             named = ["p", *found, *(f"head(COLLECT {self.summed[name]}) AS {name}" for name in new)]
             clauses.append(f"WITH {', '.join(named)} WHERE {text} ")
             found += new
