@@ -17,7 +17,7 @@ from identity_graph.cli_match import match_app, progress
 from identity_graph.database import is_alone, opened_graph, operator
 from identity_graph.services import models
 from identity_graph.services.active_rules import active_rules
-from identity_graph.services.match_records import REFRESH, Matching
+from identity_graph.services.match_records import NOTICED, Matching
 from identity_graph.services.submit import now
 from identity_graph.settings import Settings
 
@@ -117,7 +117,7 @@ def _apply(matching: Matching, version: str | None, alone: bool) -> None:
             done[what] = done.get(what, 0) + many
             told(f"{what} {done[what]:,} records")
 
-        models.activate(matching, version, more, patience=0.0 if alone else REFRESH + 1, actor=operator())
+        models.activate(matching, version, more, patience=0.0 if alone else NOTICED, actor=operator())
 
 
 def _show(version: str | None, found: models.Difference) -> None:

@@ -48,6 +48,9 @@ BATCH = 250
 AT_ONCE = 2
 #: Seconds after which is looked again which model is active.
 REFRESH = 5.0
+#: Seconds after which nobody writes a record any more without having noticed another model: a write that began before
+#: may be tried again.
+NOTICED = REFRESH + 2 * WRITE_TIMEOUT
 #: Comparisons of the same records, where others keep changing them.
 ATTEMPTS = 5
 NEVER = float("-inf")

@@ -273,7 +273,7 @@ def test_a_model_is_activated_while_the_service_takes_records(
 
         writing = pool.submit(write)
         begun.wait(60)
-        models.activate(matching, trained.version, lambda *_: None, patience=1.0)
+        models.activate(matching, trained.version, lambda *_: None, patience=10.0)
         writing.result()
         serving.submit(*rows[100:])
         wanted = models.matches_of(service.graph, folder, trained.version, lambda _: None)

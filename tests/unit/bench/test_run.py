@@ -22,6 +22,7 @@ TINY = Sizes(
     batched=600,
     fed=1000,
     seconds=0.2,
+    warming=0.1,
     acts=2,
 )
 
