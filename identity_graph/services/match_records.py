@@ -32,7 +32,7 @@ from identity_graph.domain.matches import (
     match,
 )
 from identity_graph.domain.rules import Rules
-from identity_graph.services.observe import ACTIVATING, UNMATCHED, Clock, Prepare, Row, Written, state, verdict
+from identity_graph.services.observe import UNMATCHED, Clock, Prepare, Row, Written, state, verdict
 from identity_graph.store.errors import Conflict, StaleRead, StoreError
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
@@ -51,6 +51,8 @@ REFRESH = 5.0
 #: Seconds after which nobody writes a record any more without having noticed another model: a write that began before
 #: may be tried again.
 NOTICED = REFRESH + 2 * WRITE_TIMEOUT
+#: Microseconds by which the clocks of two processes may differ.
+SKEW = 10_000_000
 #: Comparisons of the same records, where others keep changing them.
 ATTEMPTS = 5
 NEVER = float("-inf")
@@ -146,32 +148,34 @@ class Matching:
         self.behind = self.sweep(model) > 0
         return self.behind
 
-    def sweep(self, model: "Compiled", unmatched: int = UNMATCHED) -> int:
+    def sweep(self, model: "Compiled", unmatched: int = UNMATCHED, since: int | None = None) -> int:
         """Match a batch of what is marked as unmatched; how many records.
 
-        While a model is activated, each is compared with those that still wait: the others were compared with it.
+        While a model is activated, each is compared with those that still wait: the others were compared with it. Not
+        so those that were written meanwhile, ``since`` a moment (microseconds since 1970), by which the model had not
+        read them all.
         """
         ((keys,),) = self.graph.read("record/unmatched", unmatched=unmatched, limit=AT_ONCE * BATCH)
         if keys:
-            self._match_all(model, keys, waiting=unmatched == ACTIVATING)
+            self._match_all(model, keys, since)
         return len(keys)
 
-    def _match_all(self, model: "Compiled", keys: Sequence[str], *, waiting: bool = False) -> str:
+    def _match_all(self, model: "Compiled", keys: Sequence[str], since: int | None = None) -> str:
         """In batches, some at once: while one is compared here, the database reads or writes for another."""
         batches = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
         if len(batches) == 1:
-            return self.match(model, keys, waiting=waiting)
+            return self.match(model, keys, since)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            running = [pool.submit(self.match, model, some, waiting=waiting) for some in batches]
+            running = [pool.submit(self.match, model, some, since) for some in batches]
             return join_tokens([done.result() for done in running])
 
-    def match(self, model: "Compiled", keys: Sequence[str], *, waiting: bool = False) -> str:
+    def match(self, model: "Compiled", keys: Sequence[str], since: int | None = None) -> str:
         """Compare some records and write what changed; a consistency token.
 
         Raises a :class:`StoreError`: what was not written stays marked.
         """
         for _ in range(ATTEMPTS):
-            compared = self.compare(model, keys, waiting)
+            compared = self.compare(model, keys, since)
             if compared.unread:
                 self.prepare(model, compared.unread)
                 continue
@@ -185,10 +189,10 @@ class Matching:
                 return token
         raise Conflict("the same records kept changing; they are matched later")
 
-    def compare(self, model: "Compiled", keys: Sequence[str], waiting: bool) -> Compared:
+    def compare(self, model: "Compiled", keys: Sequence[str], since: int | None) -> Compared:
         """What the model says of records, and what their matched links say so far.
 
-        ``waiting``: only of pairs with records that wait too; links that this model made already stay.
+        ``since``: only of pairs with records that wait too or were written since; links that this model made stay.
         """
 
         ((rows, stored),) = self.graph.read(
@@ -197,10 +201,11 @@ class Matching:
             keys=list(keys),
             model=model.version,
             most=model.block_cap + 1,
-            waiting=waiting,
+            since=since,
         )
-        known_links = (StoredMatch(*row) for row in stored)
-        found = Compared(stored={m.id: m for m in known_links if not (waiting and m.version == model.version)})
+        known_links = [StoredMatch(*row) for row in stored]
+        made = {m.id for m in known_links if since is not None and m.version == model.version}
+        found = Compared(stored={m.id: m for m in known_links if m.id not in made})
         found.own = {row[0]: row[1] for row in rows}
         found.unread = sorted(set(keys) - found.own.keys())
         known = {row[0]: orjson.loads(row[2]) for row in rows}
@@ -215,9 +220,9 @@ class Matching:
                 if other not in known:
                     known[other] = orjson.loads(fields)
                 evidence = model.worth_review(known[pair[0]], known[pair[1]])
-                made = evidence and match(Anchored(key, anchor), Anchored(other, held_by), evidence, model.auto)
-                if made:
-                    found.wanted[made.id] = made
+                one = evidence and match(Anchored(key, anchor), Anchored(other, held_by), evidence, model.auto)
+                if one and one.id not in made:
+                    found.wanted[one.id] = one
                     found.rows[other] = digest
         found.rows |= found.own
         return found

@@ -14,7 +14,7 @@ import orjson
 from identity_graph.domain.evidence import Key, LinkKind
 from identity_graph.domain.matches import Anchored, Match, MatchEvidence, UnusableModel, match
 from identity_graph.domain.rules import Rules
-from identity_graph.services.match_records import KnownModel, Matching, known_models, prepared_rows
+from identity_graph.services.match_records import SKEW, KnownModel, Matching, known_models, prepared_rows
 from identity_graph.services.observe import ACTIVATING, new_id
 from identity_graph.services.simulation import WholeEvidence
 from identity_graph.store.graph import Graph
@@ -121,7 +121,8 @@ def activate(
     graph = matching.graph
     begun = time.monotonic()
     said = {"act": new_id(), "actor": actor, "reason": "match activate"}
-    graph.write(lambda tx: tx.do("model/activate", version=version, at=matching.clock(), **said))
+    at = matching.clock()
+    graph.write(lambda tx: tx.do("model/activate", version=version, at=at, **said))
     matching.look_again()
     model = matching.active()
     if model is None:
@@ -129,6 +130,8 @@ def activate(
             matching.withdraw([row[0] for row in page])
             told("taking back", len(page))
         return
+    # Earlier where it was active before, and its activation was stopped.
+    since = min([at, *(row[2] for row in graph.read("model/active"))]) - SKEW
     while True:
         last = time.monotonic() - begun >= patience
         found = 0
@@ -143,7 +146,7 @@ def activate(
                 )
                 found += len(rows)
                 told("preparing", len(rows))
-        while done := matching.sweep(model, ACTIVATING):
+        while done := matching.sweep(model, ACTIVATING, since):
             told("matching", done)
         if last and not found:
             return

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -178,8 +178,8 @@ def test_a_record_that_changes_while_it_is_compared_is_compared_again(
     write_batch(matching.graph, [row("crm", "1", one)], RULES, matching=matching)
     compare, changed = Matching.compare, []
 
-    def meanwhile(self: Matching, model: Compiled, keys: Sequence[str], waiting: bool) -> Compared:
-        found = compare(self, model, keys, waiting)
+    def meanwhile(self: Matching, model: Compiled, keys: Sequence[str], since: int | None) -> Compared:
+        found = compare(self, model, keys, since)
         if not changed:
             changed.append(True)
             write_batch(matching.graph, [row("crm", "1", stranger, version=1)], RULES, matching=matching)
@@ -242,6 +242,30 @@ def test_activation_matches_what_was_there_and_previous_takes_it_back(
     assert (back.merges, back.splits) == (0, foreseen.merges)
     assert links(driver) == {}
     assert set(read(driver).active.values()) == set(before.values())
+    assert_whole(graph)
+
+
+def test_what_is_written_before_the_model_has_read_the_others_is_matched_with_them(
+    graph: Graph, driver: neo4j.Driver, folder: Path, trained: Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(*record) for record in records(40)]
+    write_batch(graph, rows[::2], RULES)
+    activated(graph, trained)
+    graph.write(lambda tx: tx.do("model/activate", version=None, at=2, act=new_id(), actor="ann", reason="because"))
+    pages, written = models.pages, []
+
+    def meanwhile(graph: Graph) -> Iterator[list[list[Any]]]:
+        if not written:
+            # A service that has noticed the model compares them with what the model has read, which is nothing.
+            written.append(True)
+            write_batch(graph, rows[1::2], RULES, matching=Matching(graph, RULES, folder, now))
+        return pages(graph)
+
+    monkeypatch.setattr(models, "pages", meanwhile)
+    models.activate(Matching(graph, RULES, folder, now), trained.version, lambda *_: None)
+    assert written
+    assert len(links(driver)) > 20
+    assert_same(links(driver), predicted(Matching(graph, RULES, folder, now), trained.version))
     assert_whole(graph)
 
 
