@@ -8,7 +8,15 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
@@ -257,7 +265,9 @@ async def _in_thread(work: Callable[[], T]) -> T:
             result = work()
         except Exception as e:
             error = e
-        loop.call_soon_threadsafe(settle, result, error)
+        # The loop may be closed by now: who was stopped does not wait for this.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="opening", daemon=True).start()
     return await done

@@ -141,10 +141,10 @@ def test_an_identifier_that_is_forgotten_under_an_act_is_named(graph: Graph, mon
     stewards = Stewards(graph, rules, now)
     meanwhile = [lambda: stewards.retract(Observations(ids=("two",)), 1, "ann", "because")]
 
-    def late(*of: Any) -> observe.Written | None:
+    def late(*of: Any, **more: Any) -> observe.Written | None:
         if meanwhile:
             meanwhile.pop()()
-        return observe.state(*of)
+        return observe.state(*of, **more)
 
     monkeypatch.setattr(stewardship, "state", late)
     with pytest.raises(Declined) as told:
