@@ -194,7 +194,6 @@ class Matching:
 
         ``since``: only of pairs with records that wait too or were written since; links that this model made stay.
         """
-
         ((rows, stored),) = self.graph.read(
             "record/candidates",
             timeout=WRITE_TIMEOUT,
@@ -203,9 +202,7 @@ class Matching:
             most=model.block_cap + 1,
             since=since,
         )
-        known_links = [StoredMatch(*row) for row in stored]
-        made = {m.id for m in known_links if since is not None and m.version == model.version}
-        found = Compared(stored={m.id: m for m in known_links if m.id not in made})
+        found = Compared(stored={row[0]: StoredMatch(*row) for row in stored})
         found.own = {row[0]: row[1] for row in rows}
         found.unread = sorted(set(keys) - found.own.keys())
         known = {row[0]: orjson.loads(row[2]) for row in rows}
@@ -220,10 +217,13 @@ class Matching:
                 if other not in known:
                     known[other] = orjson.loads(fields)
                 evidence = model.worth_review(known[pair[0]], known[pair[1]])
-                one = evidence and match(Anchored(key, anchor), Anchored(other, held_by), evidence, model.auto)
-                if one and one.id not in made:
-                    found.wanted[one.id] = one
+                made = evidence and match(Anchored(key, anchor), Anchored(other, held_by), evidence, model.auto)
+                if made:
+                    found.wanted[made.id] = made
                     found.rows[other] = digest
+        if since is not None:
+            # That a pair is not wanted here says nothing where it was not compared.
+            found.stored = {id: m for id, m in found.stored.items() if id in found.wanted or m.version != model.version}
         found.rows |= found.own
         return found
 

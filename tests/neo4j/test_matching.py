@@ -244,6 +244,10 @@ def test_activation_matches_what_was_there_and_previous_takes_it_back(
     assert set(read(driver).active.values()) == set(before.values())
     assert_whole(graph)
 
+    models.activate(matching, trained.version, lambda *_: None)
+    assert_same(links(driver), predicted(matching, trained.version))
+    assert_whole(graph)
+
 
 def test_what_is_written_before_the_model_has_read_the_others_is_matched_with_them(
     graph: Graph, driver: neo4j.Driver, folder: Path, trained: Compiled, monkeypatch: pytest.MonkeyPatch
