@@ -43,7 +43,6 @@ OutputType: TypeAlias = Any
 Way: TypeAlias = Callable[[Any], Any]
 """From what a resolver returned to what is answered. It raises anything where it does not know how."""
 
-
 Ways: TypeAlias = dict[tuple[int, ...], Way | None]
 """By the identities of a type and of the nodes of a document that select it, which both outlive this."""
 

@@ -34,7 +34,7 @@ from identity_graph.domain.matches import (
 from identity_graph.domain.rules import Rules
 from identity_graph.services.observe import UNMATCHED, Clock, Prepare, Row, Written, state, verdict
 from identity_graph.store.errors import Conflict, StaleRead, StoreError
-from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
+from identity_graph.store.graph import LONGEST_WRITE, WRITE_TIMEOUT, Graph, Transaction, join_tokens
 
 if TYPE_CHECKING:
     # Imported when a model is active: it takes a second to load.
@@ -48,9 +48,8 @@ BATCH = 250
 AT_ONCE = 2
 #: Seconds after which is looked again which model is active.
 REFRESH = 5.0
-#: Seconds after which nobody writes a record any more without having noticed another model: a write that began before
-#: may be tried again.
-NOTICED = REFRESH + 2 * WRITE_TIMEOUT
+#: Seconds after which no service writes a record any more without having noticed another model.
+NOTICED = REFRESH + LONGEST_WRITE
 #: Microseconds by which the clocks of two processes may differ.
 SKEW = 10_000_000
 #: Comparisons of the same records, where others keep changing them.

@@ -29,7 +29,7 @@ from identity_graph.services.live import active_segments, evaluate, read_facts
 from identity_graph.services.lookup import Freshness
 from identity_graph.services.observe import Clock
 from identity_graph.store.errors import StoreError
-from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction
+from identity_graph.store.graph import LONGEST_WRITE, WRITE_TIMEOUT, Graph, Transaction
 from identity_graph.store.segment_query import (
     Compiled,
     index_of,
@@ -46,7 +46,7 @@ BATCH = 1_000
 #: Seconds of a look at all profiles.
 WHOLE = 60.0
 #: Microseconds after which no write runs any more that began before a definition.
-SETTLED = round(2 * WRITE_TIMEOUT * 1e6)
+SETTLED = round(LONGEST_WRITE * 1e6)
 #: Seconds between looks for what time has changed.
 EVERY = 5.0
 MAX_DESCRIPTION = 1_000

@@ -19,6 +19,8 @@ T = TypeVar("T")
 WRITE_TIMEOUT = 8.0
 READ_TIMEOUT = 2.0
 LONG_READ_TIMEOUT = 600.0
+#: Seconds after which a service's write has ended: it may be tried again for as long as it may take.
+LONGEST_WRITE = 2 * WRITE_TIMEOUT
 #: Seconds for what nobody waits for in a request, of a database that may have just started, on a busy machine.
 UNHURRIED = 60.0
 
