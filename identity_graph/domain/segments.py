@@ -486,6 +486,11 @@ class Definitions:
             for leaf in self._whole(rule)
         )
 
+    def steady(self, rule: Rule) -> tuple[Rule, ...]:
+        """What must hold for the rule to hold, of what time alone does not change."""
+        parts = rule.parts if isinstance(rule, AllOf) else (rule,)
+        return tuple(part for part in parts if not self.timed(part))
+
     def counted(self, rule: Rule) -> Iterator[Happened]:
         """The conditions on events of a number of days."""
         return (leaf for leaf in self._whole(rule) if isinstance(leaf, Happened) and leaf.within is not None)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 
 from identity_graph.domain.traits import TRAIT, as_date
+from identity_graph.services.ahead import ahead
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph
 
 #: Profiles of one page.
@@ -72,7 +73,7 @@ def export(
     columns = _columns(graph, of_segment=segment is not None)
     many = 0
     with _WRITERS[kind](out, columns) as write:
-        for rows in _pages(graph, segment):
+        for rows in ahead(_pages(graph, segment, [column.property for column in columns if column.property])):
             write(rows)
             many += len(rows)
             told(many)
@@ -101,29 +102,31 @@ def _kind(type: str) -> str:
 
 
 Row = Sequence[Any]
-"""Profile id, created, entered, identifiers, properties."""
+"""Profile id, created, entered, identifiers, and the values of all columns that show a property, in their order."""
 
 
-def _pages(graph: Graph, segment: str | None) -> Iterator[list[Row]]:
+def _pages(graph: Graph, segment: str | None, names: list[str]) -> Iterator[list[Row]]:
+    statement, of = ("export/profiles", {}) if segment is None else ("export/members", {"name": segment})
     after = ""
     while True:
-        if segment is None:
-            ((rows,),) = graph.read("export/profiles", timeout=LONG_READ_TIMEOUT, after=after, limit=PAGE)
-        else:
-            ((rows,),) = graph.read("export/members", timeout=LONG_READ_TIMEOUT, name=segment, after=after, limit=PAGE)
+        ((rows,),) = graph.read(statement, timeout=LONG_READ_TIMEOUT, **of, names=names, after=after, limit=PAGE)
         if not rows:
             return
         yield rows
         after = rows[-1][0]
 
 
-def _values(column: Column, rows: Sequence[Row]) -> list[Any]:
-    if column.property:
-        values = [row[4].get(column.property) for row in rows]
-        if column.kind == "json":
-            return [None if value is None else orjson.dumps(value).decode() for value in values]
-        return values
-    return [row[_PLACES[column.name]] for row in rows]
+def _columnwise(rows: Sequence[Row], columns: list[Column]) -> list[Sequence[Any]]:
+    """The values of each column."""
+    *own, shown = zip(*rows, strict=True)
+    of_property = iter(zip(*shown, strict=True))
+    found = [next(of_property) if column.property else own[_PLACES[column.name]] for column in columns]
+    return [
+        [None if value is None else orjson.dumps(value).decode() for value in values]
+        if column.kind == "json"
+        else values
+        for column, values in zip(columns, found, strict=True)
+    ]
 
 
 _PLACES = {"profile_id": 0, "created_at": 1, "entered_at": 2, "identifiers": 3}
@@ -156,6 +159,7 @@ def _csv(out: Path, columns: list[Column]) -> Generator[Callable[[Sequence[Row]]
 @contextmanager
 def _jsonl(out: Path, columns: list[Column]) -> Generator[Callable[[Sequence[Row]], None]]:
     """An object a line, without what a profile lacks."""
+    shown = [column.name for column in columns if column.property]
     with out.open("wb") as file:
 
         def write(rows: Sequence[Row]) -> None:
@@ -164,8 +168,7 @@ def _jsonl(out: Path, columns: list[Column]) -> Generator[Callable[[Sequence[Row
                 if row[2] is not None:
                     told["entered_at"] = as_date(row[2])
                 told["identifiers"] = row[3]
-                shown = row[4]
-                told |= {c.name: shown[c.property] for c in columns if c.property in shown}
+                told |= {name: value for name, value in zip(shown, row[4], strict=True) if value is not None}
                 file.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
 
         yield write
@@ -178,8 +181,7 @@ FORMATS = tuple(_WRITERS)
 
 def _table(rows: Sequence[Row], columns: list[Column], schema: Any) -> Any:
     arrays: list[Any] = []
-    for column, field in zip(columns, schema, strict=True):
-        values = _values(column, rows)
+    for column, field, values in zip(columns, schema, _columnwise(rows, columns), strict=True):
         if column.kind.startswith("list") and field.type == pa.string():
             values = [None if value is None else orjson.dumps(value).decode() for value in values]
         arrays.append(pa.array(values, field.type))

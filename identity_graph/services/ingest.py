@@ -6,8 +6,7 @@ observation has an id, its own or one that follows from what it says.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
@@ -20,6 +19,7 @@ from identity_graph.domain.decision import Accepted
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.rules import Rules
+from identity_graph.services.ahead import ahead
 from identity_graph.services.ingest_batches import Batch, Task, remark
 from identity_graph.services.ingest_fields import BadMapping, Columns, Sample, read_mapping, recognise
 from identity_graph.services.ingest_files import Place, Row, open_rows
@@ -269,15 +269,6 @@ class _Taking:
                 raise
         middle = len(observations) // 2
         return self._write(observations[:middle]) + self._write(observations[middle:])
-
-
-def ahead(items: Iterator[T]) -> Generator[T]:
-    """The items, each drawn while the one before it is in use."""
-    with ThreadPoolExecutor(1) as drawing:
-        drawn = drawing.submit(next, items, None)
-        while (item := drawn.result()) is not None:
-            drawn = drawing.submit(next, items, None)
-            yield item
 
 
 def _patiently(work: Callable[[], T]) -> T:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import orjson
 import uuid_utils
@@ -18,7 +18,7 @@ from identity_graph.domain.decision import Plan
 from identity_graph.domain.events import EVERY_TYPE, Tally, aggregates
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import Rules
-from identity_graph.domain.segments import EVENTS, IDENTIFIERS, SEEN, Definitions, Facts, Recent, parse_rule
+from identity_graph.domain.segments import EVENTS, IDENTIFIERS, SEEN, Definitions, Facts, Recent, Rule, parse_rule
 from identity_graph.domain.traits import DATE, TRAIT
 from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits
 from identity_graph.services.catalogue import revisions as read_revisions
@@ -26,6 +26,8 @@ from identity_graph.services.golden import refresh_golden
 from identity_graph.store.graph import Transaction
 
 EVERYTHING = "*"
+#: Sets of segments of which it is remembered what they ask.
+MOST_ASKED = 256
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,23 @@ class Active:
         return frozenset(name for name, rule in self.definitions.rules.items() if self.definitions.timed(rule))
 
     @cached_property
+    def steady(self) -> Mapping[str, tuple[Rule, ...]]:
+        """Of each segment that time alone may change, what must hold besides and does not change so."""
+        return {name: self.definitions.steady(self.definitions.rules[name]) for name in self.timed}
+
+    @cached_property
+    def _asked(self) -> "dict[frozenset[str], _Asked]":
+        return {}
+
+    def asked(self, names: frozenset[str]) -> "_Asked":
+        """What the rules of these segments ask of a profile."""
+        if names not in self._asked:
+            if len(self._asked) > MOST_ASKED:
+                self._asked.clear()
+            self._asked[names] = _Asked.by(self.definitions, names)
+        return self._asked[names]
+
+    @cached_property
     def by_fact(self) -> Mapping[str, frozenset[str]]:
         found: dict[str, set[str]] = defaultdict(set)
         for name, facts in self.about.items():
@@ -56,6 +75,36 @@ class Active:
     def affected(self, facts: Iterable[str]) -> frozenset[str]:
         """The segments that may change where these facts changed."""
         return frozenset().union(*(self.by_fact.get(fact, ()) for fact in facts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What rules ask of a profile: the properties that it shows, whether its identifiers, the types of events whose
+    totals (None: all), and for how many microseconds back which types' events one by one, at most so many of each.
+    """
+
+    shown: list[str]
+    identifiers: bool
+    totals: Sequence[str | None]
+    recent: dict[str, int]
+    most: int
+
+    @classmethod
+    def by(cls, definitions: Definitions, names: Iterable[str]) -> Self:
+        rules = [definitions.rules[name] for name in names if name in definitions.rules]
+        about = frozenset[str]().union(*(definitions.depends(rule) for rule in rules))
+        counted = {leaf for rule in rules for leaf in definitions.counted(rule)}
+        tallied = {type for rule in rules for type in definitions.tallied(rule)}
+        recent: dict[str, int] = {}
+        for leaf in counted:
+            recent[leaf.type] = max(recent.get(leaf.type, 0), leaf.within or 0)
+        return cls(
+            sorted(name for name in about if name.startswith((TRAIT, DATE))),
+            not about.isdisjoint((SEEN, IDENTIFIERS)),
+            [None] if EVERY_TYPE in tallied else sorted(tallied),
+            dict(sorted(recent.items())),
+            max((leaf.enough for leaf in counted), default=0),
+        )
 
 
 #: The states of the definitions that were met last, by revision and rules: a revision is never used again.
@@ -186,7 +235,9 @@ def evaluate(tx: Transaction, affected: Mapping[str, AbstractSet[str]], current:
         is_in = set(inside) & (affected[element] if is_active else set(inside))
         entering += [[element, id, name] for name in wanted - is_in]
         leaving += [[element, id, name] for name in is_in - wanted]
-        timed = known & current.timed
+        timed = (
+            name for name in known & current.timed if all(rules.holds(one, facts, at) for one in current.steady[name])
+        )
         turns = [turn for name in timed if (turn := rules.flips(rules.rules[name], facts, at)) is not None]
         has_come = noted is not None and noted <= at
         next_turn = min(turns, default=None)
@@ -209,26 +260,25 @@ Row = tuple[str, str, bool, Facts, list[str], int | None]
 
 def read_facts(tx: Transaction, elements: Iterable[str], names: Iterable[str], current: Active, at: int) -> list[Row]:
     """What the rules of these segments are about, of profiles, as far as it counts at a moment or later."""
-    rules = current.definitions
-    known = [rules.rules[name] for name in names if name in rules.rules]
-    about = frozenset[str]().union(*(rules.depends(rule) for rule in known))
-    counted = {leaf for rule in known for leaf in rules.counted(rule)}
-    tallied = {type for rule in known for type in rules.tallied(rule)}
-    since: dict[str, int] = {}
-    for leaf in counted:
-        since[leaf.type] = min(since.get(leaf.type, at), at - (leaf.within or 0))
-    properties = sorted(name for name in about if name.startswith((TRAIT, DATE)))
+    asked = current.asked(frozenset(names))
     found = tx.one(
         "segment/facts",
         elements=sorted(elements),
-        names=properties,
-        identifiers=not about.isdisjoint((SEEN, IDENTIFIERS)),
-        types=[None] if EVERY_TYPE in tallied else sorted(tallied),
-        recent=[[type, moment] for type, moment in sorted(since.items())],
-        most=max((leaf.enough for leaf in counted), default=0),
+        names=asked.shown,
+        identifiers=asked.identifiers,
+        types=asked.totals,
+        recent=[[type, at - within] for type, within in asked.recent.items()],
+        most=asked.most,
     )
     return [
-        (element, id, is_active, _facts(dict(zip(properties, shown, strict=True)), members, tallies, runs), inside, due)
+        (
+            element,
+            id,
+            is_active,
+            _facts(dict(zip(asked.shown, shown, strict=True)), members, tallies, runs),
+            inside,
+            due,
+        )
         for element, id, is_active, shown, members, tallies, runs, inside, due in found
     ]
 

@@ -22,9 +22,9 @@ from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.matches import PROPOSED, RETRACTED, TAKING_PART
 from identity_graph.domain.partition import DisjointSets, is_crowded
 from identity_graph.domain.rules import Rules
+from identity_graph.services.ahead import ahead
 from identity_graph.services.catalogue import read_catalogue
 from identity_graph.services.compact import Compact, Ints, Parts, grouped
-from identity_graph.services.ingest import ahead
 from identity_graph.services.observe import Clock, from_text
 from identity_graph.services.stewardship import read_cannot_links
 from identity_graph.services.submit import now

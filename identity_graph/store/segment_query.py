@@ -102,8 +102,7 @@ def indexable(rule: Rule) -> set[str]:
 
 def satisfying(rule: Rule, definitions: Definitions, now: int) -> Compiled:
     """The profiles that satisfy a rule. ``now`` is in microseconds since 1970."""
-    compiler = _Compiler(definitions, {"now": now})
-    return compiler.all_of([(part, None) for part in (rule.parts if isinstance(rule, AllOf) else (rule,))])
+    return _Compiler(definitions, {"now": now}).all_of([(part, None) for part in _parts(rule)])
 
 
 def not_satisfying(rule: Rule, definitions: Definitions, now: int) -> Compiled:
@@ -114,7 +113,12 @@ def turning(rule: Rule, definitions: Definitions, now: int) -> Compiled:
     """Those that time alone may make satisfy a rule, or not: they would if time made the best of all its conditions,
     and would not if it made the worst."""
     # What is assumed is turned within NOT.
-    return _Compiler(definitions, {"now": now}).all_of([(rule, True), (Not(rule), True)])
+    return _Compiler(definitions, {"now": now}).all_of([*((part, True) for part in _parts(rule)), (Not(rule), True)])
+
+
+def _parts(rule: Rule) -> tuple[Rule, ...]:
+    """What must all hold, one by one: an index finds the profiles for one of them, and the others leave fewer."""
+    return rule.parts if isinstance(rule, AllOf) else (rule,)
 
 
 @dataclass(frozen=True, slots=True)

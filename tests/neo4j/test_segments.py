@@ -35,7 +35,7 @@ from identity_graph.services.segments import Segments
 from identity_graph.services.stewardship import Declined, Done, Observations, Stewards
 from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph
-from identity_graph.store.segment_query import satisfying
+from identity_graph.store.segment_query import satisfying, turning
 
 #: Far from the present, so that nothing that keeps the present's segments on the same server finds these due.
 BEGIN = int(timedelta(days=36_500).total_seconds() * 1e6)
@@ -500,10 +500,12 @@ def test_a_definition_uses_the_index_of_its_trait_and_gives_it_back(graph: Graph
 
     assert "trait:zip" in indexes()
     driver.execute_query("CALL db.awaitIndexes(60)")
-    query = satisfying(parse_rule(raw), Definitions({}, RULES), BEGIN)
+    asked = parse_rule(raw), Definitions({}, RULES), BEGIN
     with driver.session() as session:
-        plan = session.run(neo4j.Query("EXPLAIN " + query.into("segment/preview")), query.params | {"limit": 1})
-        assert "NodeIndexSeek" in str(plan.consume().plan)
+        for name, query in (("preview", satisfying(*asked)), ("turning", turning(*asked))):
+            given = query.params | {"limit": 1}
+            plan = session.run(neo4j.Query("EXPLAIN " + query.into(f"segment/{name}")), given).consume().plan
+            assert "NodeIndexSeek" in str(plan), name
     segments.delete("near")
     assert "trait:zip" not in indexes()
 

@@ -1,10 +1,10 @@
 // name: export/members
 // summary: The same of a segment's members.
-// params: name: String, after: String, limit: Integer
+// params: name: String, names: List<String>, after: String, limit: Integer
 // returns: found: List<List<Any>>
 // access: read
 // index: in_segment_member
 MATCH (p:Profile)-[m:IN_SEGMENT]->()
 WHERE m.member > $name + '\t' + $after AND m.member STARTS WITH $name + '\t'
 WITH p, m ORDER BY m.member LIMIT $limit
-RETURN collect([p.id, p.created_at, m.entered, [(p)<-[:MEMBER_OF]-(i:Identifier) | i.key], p {.*}]) AS found
+RETURN collect([p.id, p.created_at, m.entered, [(p)<-[:MEMBER_OF]-(i:Identifier) | i.key], [name IN $names | p[name]]]) AS found

@@ -1,9 +1,9 @@
 // name: export/profiles
-// summary: Profiles in the order of their ids, with what they show and their identifiers. A member's row also says since when; here it is null.
-// params: after: String, limit: Integer
+// summary: Profiles in the order of their ids, with their identifiers and what they show of some properties. A member's row also says since when; here it is null.
+// params: names: List<String>, after: String, limit: Integer
 // returns: found: List<List<Any>>
 // access: read
 // index: profile_id
 MATCH (p:Profile) WHERE p.id > $after AND p.status = 'ACTIVE'
 WITH p ORDER BY p.id LIMIT $limit
-RETURN collect([p.id, p.created_at, null, [(p)<-[:MEMBER_OF]-(i:Identifier) | i.key], p {.*}]) AS found
+RETURN collect([p.id, p.created_at, null, [(p)<-[:MEMBER_OF]-(i:Identifier) | i.key], [name IN $names | p[name]]]) AS found

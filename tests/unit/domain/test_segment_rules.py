@@ -79,3 +79,13 @@ def test_a_moment_that_adds_up_turns_as_a_date_does() -> None:
     assert DEFINITIONS.flips(rule, facts, 6 * DAY) == 7 * DAY + 1
     said = Facts({"trait:last_seen": "long ago"}, {}, Aggregates(0, 5 * DAY))
     assert not DEFINITIONS.holds(rule, said, 6 * DAY)
+
+
+def test_of_what_must_hold_only_what_time_does_not_change_is_steady() -> None:
+    late, bought = {"seen": {"withinDays": 3}}, purchases(count={"atLeast": 1})
+    named = Definitions({"recent": parse_rule(late), "buyers": parse_rule(bought)})
+    both = {"any": [late, bought]}
+    members: dict[str, dict[str, Any]] = {name: {"segment": {"name": name}} for name in ("recent", "buyers")}
+    rule = parse_rule({"all": [late, bought, both, {"not": both}, members["recent"], members["buyers"]]})
+    assert named.steady(rule) == (parse_rule(bought), parse_rule(members["buyers"]))
+    assert named.steady(parse_rule(both)) == ()
