@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -84,15 +85,30 @@ def golden_record(
 def golden_values(
     records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO_RULES, region: str | None = None
 ) -> dict[str, Any]:
-    """The same values without whence they are."""
+    """The same values without whence they are.
+
+    Where a trait has no rule the newest record that says something of it wins, so records are put in order once.
+    """
+    ordered = sorted(records, key=_standing, reverse=True)
+    if any(_standing(one) == _standing(other) for one, other in pairwise(ordered)):
+        # What they say decides between them, for each trait by itself.
+        return {one.name: one.chosen.value for one in golden_record(ordered, rules, region)}
     found: dict[str, Any] = {}
-    for name, said in _claims(records, rules, region).items():
-        rule = rules.get(name)
-        if len(said) == 1 and rule is None:
-            found[name] = said[0][0]
-        else:
-            found[name] = _survivor(name, said, rule or _NEWEST).chosen.value
-    return found
+    claims: dict[str, _Said] = defaultdict(list)
+    for record in ordered:
+        for name, raw in record.values.items():
+            if rule := rules.get(name):
+                value = rule.cleaned(raw, region)
+                if not says_nothing(value):
+                    claims[name].append((value, record))
+            elif name not in found and not says_nothing(raw):
+                found[name] = raw
+    return found | {name: _survivor(name, said, rules[name]).chosen.value for name, said in claims.items()}
+
+
+def _standing(by: Traits) -> tuple[bool, int, str, str]:
+    """How records stand to each other where no criterion decides; the greatest comes first."""
+    return by.is_override, by.observed_at, by.source, by.record
 
 
 _Said = list[tuple[Any, Traits]]
@@ -115,9 +131,8 @@ def _survivor(name: str, said: _Said, rule: TraitRule) -> GoldenTrait:
     criteria = [_criterion(one, rule, claims) for one in rule.survivorship]
 
     def rank(claim: _Claim) -> tuple[Any, ...]:
-        by = claim.by
-        ranks = [criterion(claim) for criterion in criteria]
-        return by.is_override, *ranks, by.observed_at, by.source, by.record, claim.text
+        is_override, *last = _standing(claim.by)
+        return is_override, *(criterion(claim) for criterion in criteria), *last, claim.text
 
     best: dict[bytes, _Claim] = {}
     for claim in sorted(claims, key=rank, reverse=True):
