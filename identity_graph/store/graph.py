@@ -9,7 +9,7 @@ from typing import Any, LiteralString, Protocol, TypeVar, cast
 import neo4j
 from neo4j import GraphDatabase, NotificationMinimumSeverity, Query, unit_of_work
 
-from identity_graph.store.errors import SchemaMismatch, StaleRead, our_errors
+from identity_graph.store.errors import SchemaMismatch, StaleRead, TimedOut, our_errors
 from identity_graph.store.segment_query import Compiled
 from identity_graph.store.statements import Statement, all_statements, migrations, statement
 
@@ -174,7 +174,19 @@ class Graph:
         A dry run does the same and rolls back, so it tells exactly what would happen. Without ``retry_stale``, for
         work that rests on an earlier read, a stale read is a :class:`Conflict` at once.
         """
+        asked = (work, dry_run, retry_stale, timeout)
+        try:
+            return self._write(*asked)
+        except TimedOut:
+            if not self._patience:
+                raise
+        # A command may be the first to write to a database that has just started. To plan that and load its code can
+        # take longer than a write may, and is done by now.
+        return self._write(*asked)
 
+    def _write(
+        self, work: Callable[[Transaction], T], dry_run: bool, retry_stale: bool, timeout: float
+    ) -> tuple[T, str]:
         @unit_of_work(timeout=timeout)
         def run(tx: neo4j.ManagedTransaction) -> T:
             try:

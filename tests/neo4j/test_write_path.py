@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
 import neo4j
@@ -14,9 +14,11 @@ from stored import problems, read
 
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import NamespaceRule, Rules
+from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import observe, stewardship
 from identity_graph.services.stewardship import Declined, Observations, Stewards
 from identity_graph.services.submit import now, write_batch
+from identity_graph.store.errors import TimedOut
 from identity_graph.store.graph import Graph, Transaction
 
 JUNK = "null"
@@ -150,3 +152,21 @@ def test_an_identifier_that_is_forgotten_under_an_act_is_named(graph: Graph, mon
     with pytest.raises(Declined) as told:
         stewards.set_cannot_link("email:a@x.org", "user_id:b", None, "bob", "two people")
     assert told.value.code == "UNKNOWN_IDENTIFIER"
+
+
+@pytest.mark.parametrize(("patience", "times"), [(0.0, 1), (60.0, 2)])
+def test_only_a_command_tries_a_write_again_that_took_too_long(
+    neo4j_connection: Connection, graph: Graph, patience: float, times: int
+) -> None:
+    """A database that has just started takes its first write slowly, and its second as ever."""
+    begun: list[float] = []
+
+    def work(tx: Transaction) -> None:
+        begun.append(time.monotonic())
+        while len(begun) == 1:
+            tx.run("ingest/totals")
+
+    outcome = nullcontext() if patience else pytest.raises(TimedOut)
+    with closing(Graph.connect(neo4j_connection, patience=patience)) as asking, outcome:
+        asking.write(work, timeout=0.5)
+    assert len(begun) == times
