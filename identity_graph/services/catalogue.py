@@ -108,11 +108,13 @@ def read_catalogue(tx: Transaction, revision: str | None = None) -> Catalogue:
     revision = revision or revisions(tx).get(TRAITS)
     if revision is None:
         return NOTHING_KNOWN
-    if revision not in _known:
+    known = _known.get(revision)
+    if known is None:
+        # Threads share this: what one has just put there another may clear.
         if len(_known) > 8:
             _known.clear()
-        _known[revision] = Catalogue.of((source, name, type) for source, name, type, _ in tx.one("trait/list"))
-    return _known[revision]
+        known = _known[revision] = Catalogue.of((source, name, type) for source, name, type, _ in tx.one("trait/list"))
+    return known
 
 
 def note_traits(

@@ -58,11 +58,13 @@ class Active:
 
     def asked(self, names: frozenset[str]) -> "_Asked":
         """What the rules of these segments ask of a profile."""
-        if names not in self._asked:
-            if len(self._asked) > MOST_ASKED:
+        found = self._asked.get(names)
+        if found is None:
+            # Threads share this: what one has just put there another may clear.
+            if len(self._asked) >= MOST_ASKED:
                 self._asked.clear()
-            self._asked[names] = _Asked.by(self.definitions, names)
-        return self._asked[names]
+            found = self._asked[names] = _Asked.by(self.definitions, names)
+        return found
 
     @cached_property
     def by_fact(self) -> Mapping[str, frozenset[str]]:
@@ -117,12 +119,14 @@ def active_segments(tx: Transaction, rules: Rules, revision: str | None = None) 
     if revision is None:
         return None
     key = (revision, rules.version)
-    if key not in _known:
+    current = _known.get(key)
+    if current is None:
         found = {row[0]: parse_rule(orjson.loads(row[3])) for row in tx.one("segment/list") if row[3]}
+        # Threads share this too.
         if len(_known) > 8:
             _known.clear()
-        _known[key] = Active(revision, Definitions(found, rules))
-    return _known[key]
+        current = _known[key] = Active(revision, Definitions(found, rules))
+    return current
 
 
 def turned_by(plan: Plan) -> set[str]:

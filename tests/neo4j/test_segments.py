@@ -28,7 +28,7 @@ from identity_graph.domain.intake import EPOCH, parse_observation
 from identity_graph.domain.rules import NamespaceRule, Rules
 from identity_graph.domain.segments import DAY, Condition, Definitions, Facts, InvalidRule, Recent, parse_rule
 from identity_graph.neo4j_runtime import Connection
-from identity_graph.services import catalogue, export
+from identity_graph.services import catalogue, export, live
 from identity_graph.services.lookup import NOW
 from identity_graph.services.observe import observe
 from identity_graph.services.segments import Segments
@@ -485,6 +485,25 @@ def explained(segments: Segments, name: str, profile: str) -> list[Condition]:
     found = segments.explain(name, profile, NOW)
     assert found
     return found.conditions
+
+
+class Forgotten(dict[Any, Any]):
+    """What another thread clears as soon as something is put there."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+def test_what_another_thread_forgets_is_read_all_the_same(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (catalogue, live):
+        monkeypatch.setattr(module, "_known", Forgotten())
+    segments = Segments(graph, RULES, lambda: BEGIN)
+    segments.define("dutch", "", {"trait": {"name": "country", "equals": "NL"}}, "test")
+    person = observed("o", ["email:a@x.example"], BEGIN, {"country": "NL"})
+    graph.write(lambda tx: observe(tx, [person], RULES, lambda: BEGIN))
+    found = segments.one("dutch", NOW)
+    assert found
+    assert found.size == 1
 
 
 def test_a_definition_uses_the_index_of_its_trait_and_gives_it_back(graph: Graph, driver: neo4j.Driver) -> None:
