@@ -203,6 +203,11 @@ def parse_rule(raw: object, path: Path = ("rule",)) -> Rule:
     return found
 
 
+def parts_of(rule: Rule) -> "tuple[Rule, ...]":
+    """What must all hold for the rule to hold, one by one."""
+    return rule.parts if isinstance(rule, AllOf) else (rule,)
+
+
 def leaves(rule: Rule) -> Iterator[Leaf]:
     """The conditions of a rule that are no groups."""
     return (leaf for _, leaf in located(rule))
@@ -488,8 +493,7 @@ class Definitions:
 
     def steady(self, rule: Rule) -> tuple[Rule, ...]:
         """What must hold for the rule to hold, of what time alone does not change."""
-        parts = rule.parts if isinstance(rule, AllOf) else (rule,)
-        return tuple(part for part in parts if not self.timed(part))
+        return tuple(part for part in parts_of(rule) if not self.timed(part))
 
     def counted(self, rule: Rule) -> Iterator[Happened]:
         """The conditions on events of a number of days."""

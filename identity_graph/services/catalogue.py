@@ -5,10 +5,10 @@ batch that brings nothing new pays for one look at the revisions.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import uuid_utils
 
@@ -17,9 +17,14 @@ from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import NAME, TRAIT, TraitType, masked, typed
 from identity_graph.store.graph import Transaction
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 #: Keys of revisions.
 SEGMENTS, TRAITS = "segments", "traits"
 
+#: States of the catalogue, or of the definitions of segments, that are remembered at most.
+MOST_KNOWN = 8
 #: Names that one source may bring. Each becomes a property of the database for good, and a source with more uses names
 #: for what should be values.
 MAX_NAMES = 1_000
@@ -108,13 +113,22 @@ def read_catalogue(tx: Transaction, revision: str | None = None) -> Catalogue:
     revision = revision or revisions(tx).get(TRAITS)
     if revision is None:
         return NOTHING_KNOWN
-    known = _known.get(revision)
-    if known is None:
+    return remembered(
+        _known,
+        revision,
+        lambda: Catalogue.of((source, name, type) for source, name, type, _ in tx.one("trait/list")),
+    )
+
+
+def remembered(known: dict[K, V], key: K, read: Callable[[], V]) -> V:
+    """What is known by a key, read where it is not; only the last few are kept."""
+    found = known.get(key)
+    if found is None:
         # Threads share this: what one has just put there another may clear.
-        if len(_known) > 8:
-            _known.clear()
-        known = _known[revision] = Catalogue.of((source, name, type) for source, name, type, _ in tx.one("trait/list"))
-    return known
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        found = known[key] = read()
+    return found
 
 
 def note_traits(

@@ -120,13 +120,7 @@ def _columnwise(rows: Sequence[Row], columns: list[Column]) -> list[Sequence[Any
     """The values of each column."""
     *own, shown = zip(*rows, strict=True)
     of_property = iter(zip(*shown, strict=True))
-    found = [next(of_property) if column.property else own[_PLACES[column.name]] for column in columns]
-    return [
-        [None if value is None else orjson.dumps(value).decode() for value in values]
-        if column.kind == "json"
-        else values
-        for column, values in zip(columns, found, strict=True)
-    ]
+    return [next(of_property) if column.property else own[_PLACES[column.name]] for column in columns]
 
 
 _PLACES = {"profile_id": 0, "created_at": 1, "entered_at": 2, "identifiers": 3}
@@ -182,7 +176,7 @@ FORMATS = tuple(_WRITERS)
 def _table(rows: Sequence[Row], columns: list[Column], schema: Any) -> Any:
     arrays: list[Any] = []
     for column, field, values in zip(columns, schema, _columnwise(rows, columns), strict=True):
-        if column.kind.startswith("list") and field.type == pa.string():
+        if field.type == pa.string() and column.kind != "text":
             values = [None if value is None else orjson.dumps(value).decode() for value in values]
         arrays.append(pa.array(values, field.type))
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -5,10 +5,10 @@ told in names of facts: the properties of a golden record, ``identifiers``, ``se
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import Any, Self
 
 import orjson
@@ -20,7 +20,7 @@ from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.segments import EVENTS, IDENTIFIERS, SEEN, Definitions, Facts, Recent, Rule, parse_rule
 from identity_graph.domain.traits import DATE, TRAIT
-from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits
+from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits, remembered
 from identity_graph.services.catalogue import revisions as read_revisions
 from identity_graph.services.golden import refresh_golden
 from identity_graph.store.graph import Transaction
@@ -53,18 +53,9 @@ class Active:
         return {name: self.definitions.steady(self.definitions.rules[name]) for name in self.timed}
 
     @cached_property
-    def _asked(self) -> "dict[frozenset[str], _Asked]":
-        return {}
-
-    def asked(self, names: frozenset[str]) -> "_Asked":
-        """What the rules of these segments ask of a profile."""
-        found = self._asked.get(names)
-        if found is None:
-            # Threads share this: what one has just put there another may clear.
-            if len(self._asked) >= MOST_ASKED:
-                self._asked.clear()
-            found = self._asked[names] = _Asked.by(self.definitions, names)
-        return found
+    def asked(self) -> "Callable[[frozenset[str]], _Asked]":
+        """What the rules of some segments ask of a profile."""
+        return lru_cache(MOST_ASKED)(partial(_Asked.by, self.definitions))
 
     @cached_property
     def by_fact(self) -> Mapping[str, frozenset[str]]:
@@ -118,15 +109,12 @@ def active_segments(tx: Transaction, rules: Rules, revision: str | None = None) 
     revision = revision or read_revisions(tx).get(SEGMENTS)
     if revision is None:
         return None
-    key = (revision, rules.version)
-    current = _known.get(key)
-    if current is None:
+
+    def read() -> Active:
         found = {row[0]: parse_rule(orjson.loads(row[3])) for row in tx.one("segment/list") if row[3]}
-        # Threads share this too.
-        if len(_known) > 8:
-            _known.clear()
-        current = _known[key] = Active(revision, Definitions(found, rules))
-    return current
+        return Active(revision, Definitions(found, rules))
+
+    return remembered(_known, (revision, rules.version), read)
 
 
 def turned_by(plan: Plan) -> set[str]:

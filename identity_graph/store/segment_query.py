@@ -27,6 +27,7 @@ from identity_graph.domain.segments import (
     Seen,
     Test,
     TraitIs,
+    parts_of,
 )
 from identity_graph.domain.traits import DATE, NAME, TRAIT, TraitType
 from identity_graph.store.statements import statement
@@ -101,8 +102,11 @@ def indexable(rule: Rule) -> set[str]:
 
 
 def satisfying(rule: Rule, definitions: Definitions, now: int) -> Compiled:
-    """The profiles that satisfy a rule. ``now`` is in microseconds since 1970."""
-    return _Compiler(definitions, {"now": now}).all_of([(part, None) for part in _parts(rule)])
+    """The profiles that satisfy a rule. ``now`` is in microseconds since 1970.
+
+    Each part stands by itself: an index finds the profiles for one of them, and the others leave fewer.
+    """
+    return _Compiler(definitions, {"now": now}).all_of([(part, None) for part in parts_of(rule)])
 
 
 def not_satisfying(rule: Rule, definitions: Definitions, now: int) -> Compiled:
@@ -113,12 +117,7 @@ def turning(rule: Rule, definitions: Definitions, now: int) -> Compiled:
     """Those that time alone may make satisfy a rule, or not: they would if time made the best of all its conditions,
     and would not if it made the worst."""
     # What is assumed is turned within NOT.
-    return _Compiler(definitions, {"now": now}).all_of([*((part, True) for part in _parts(rule)), (Not(rule), True)])
-
-
-def _parts(rule: Rule) -> tuple[Rule, ...]:
-    """What must all hold, one by one: an index finds the profiles for one of them, and the others leave fewer."""
-    return rule.parts if isinstance(rule, AllOf) else (rule,)
+    return _Compiler(definitions, {"now": now}).all_of([*((part, True) for part in parts_of(rule)), (Not(rule), True)])
 
 
 @dataclass(frozen=True, slots=True)
