@@ -1,6 +1,7 @@
 """Records matched as they arrive: by a model of the graph's own, one a request and in files."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice, pairwise
 
 import orjson
@@ -26,11 +27,14 @@ def measure(run: Run) -> list[Figure]:
     run.say(f"loading {many:,} records into an empty graph")
     write_jsonl(first, map(_row, islice(made, many)))
     product.ingest(first, many, data_dir)
-    run.say("training a model on them, and letting it match")
-    trained = product.run("match", "train", "--from-graph", "--data-dir", data_dir)
-    version = trained.printed["version"]
-    activated = product.run("match", "activate", version, "--yes", "--data-dir", data_dir)
-    with run.serving(data_dir, f"{many:,} records after the first load, matched") as service:
+    with ExitStack() as stack:
+        # Train and activate as beside a service: the database starts once for all of them.
+        stack.enter_context(product.joined(data_dir))
+        run.say("training a model on them, and letting it match")
+        trained = product.run("match", "train", "--from-graph", "--data-dir", data_dir)
+        version = trained.printed["version"]
+        activated = product.run("match", "activate", version, "--yes", "--data-dir", data_dir)
+        service = stack.enter_context(run.serving(data_dir, f"{many:,} records after the first load, matched"))
         run.say(f"ingest of {more:,} records beside the service, twice")
         write_jsonl(warming, map(_row, islice(made, more)))
         product.ingest(warming, more, data_dir)

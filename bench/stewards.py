@@ -12,7 +12,7 @@ import orjson
 from bench import product
 from bench.harness import Figure, no_graphql_errors, percentiles
 from bench.product import Service, all_accepted, ask, submit_links
-from bench.resolve import MOST, build_profile
+from bench.resolve import build_profile
 from bench.run import LINEAGE_SEED, Run
 from bench.streams import Key
 
@@ -104,19 +104,18 @@ def _much_merged(service: Service) -> str:
 
 
 def _merges(service: Service, many: int) -> list[bytes]:
-    """The ids of so many merges of two profiles."""
+    """The ids of so many merges of two profiles, each of a card and the cookies that it was seen with."""
     found: list[bytes] = []
     for n in range(many):
         ends: list[Key] = []
         for side in "ab":
-            cookies = [{"namespace": "cookie_id", "value": f"half-{n}-{side}-{i}"} for i in range(HALF)]
-            card = [{"namespace": "loyalty_id", "value": f"half-{n}-{side}"}]
+            card = {"namespace": "loyalty_id", "value": f"half-{n}-{side}"}
             lines = [
-                _line(f"half-{n}-{side}-{at}", [*card, *cookies[at : at + MOST - 1]])
-                for at in range(0, HALF - 1, MOST - 1)
+                _line(f"half-{n}-{side}-{i}", [card, {"namespace": "cookie_id", "value": f"half-{n}-{side}-{i}"}])
+                for i in range(HALF - 1)
             ]
             service.load([submit_links(lines)], accept=all_accepted)
-            ends += card
+            ends.append(card)
 
         def accept(status: int, body: bytes) -> bool:
             match = _CHANGE.search(body)

@@ -120,7 +120,7 @@ def _compose(graph: Graph, rules: Rules, models: Path | None, audit: AuditLog | 
             profiles=profiles,
             journeys=Journeys(graph, rules, readers),
             proposals=Proposals(graph, rules, now),
-            connections=Connections(graph, profiles),
+            connections=Connections(graph, profiles, lookup),
             scoring=Scoring(matching),
             search=Search(graph, rules),
             stewards=Stewards(graph, rules, now, matching),

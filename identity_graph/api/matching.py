@@ -229,11 +229,11 @@ class MatchQuery:
         to: IdentifierInput,
     ) -> ConnectionExplanation:
         services, fresh = info.context.services, info.context.fresh()
-        asked = [(from_.namespace, from_.value), (to.namespace, to.value)]
-        one, other = await services.lookup.resolve(asked, fresh)
-        for found, argument in ((one, "from"), (other, "to")):
+        explained = await services.connections.explain(
+            ((from_.namespace, from_.value), (to.namespace, to.value)), fresh
+        )
+        for found, argument in zip(explained.ends, ("from", "to"), strict=True):
             _usable(found, argument)
-        explained = await services.connections.explain(one, other, fresh)
         return ConnectionExplanation(
             connected=explained.connected,
             path=[Link.of(row) for row in explained.path],
@@ -282,8 +282,7 @@ class MatchQuery:
     )
     async def why_refused(self, info: Info, a: RecordInput, b: RecordInput) -> list[ConnectionObstacle]:
         services, fresh = info.context.services, info.context.fresh()
-        one, other = await services.lookup.resolve([(RECORD_NAMESPACE, a.key), (RECORD_NAMESPACE, b.key)], fresh)
-        explained = await services.connections.explain(one, other, fresh)
+        explained = await services.connections.explain(((RECORD_NAMESPACE, a.key), (RECORD_NAMESPACE, b.key)), fresh)
         return [ConnectionObstacle.of_connection(one) for one in explained.obstacles]
 
 

@@ -1,11 +1,12 @@
 """Why two identifiers are one person's, or why they are not."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from identity_graph.domain.evidence import Refusal, RefusalCode
 from identity_graph.domain.paths import strongest_path
-from identity_graph.services.lookup import Found, Freshness, Status
+from identity_graph.services.lookup import Found, Freshness, Lookup, Status
 from identity_graph.services.profiles import LinkRow, Profiles
 from identity_graph.store.graph import Graph
 
@@ -34,8 +35,12 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """``path`` are the links of the strongest path, in order; empty where both are apart, or the same identifier."""
+    """``path`` are the links of the strongest path, in order; empty where both are apart, or the same identifier.
 
+    ``ends`` are the two as they were found; an invalid one is connected to nothing.
+    """
+
+    ends: tuple[Found, Found]
     connected: bool
     path: list[LinkRow]
     obstacles: list[Obstacle]
@@ -44,24 +49,31 @@ class Connection:
 class Connections:
     """Explains why identifiers are together or apart."""
 
-    def __init__(self, graph: Graph, profiles: Profiles) -> None:
-        self._graph, self._profiles = graph, profiles
+    def __init__(self, graph: Graph, profiles: Profiles, lookup: Lookup) -> None:
+        self._graph, self._profiles, self._lookup = graph, profiles, lookup
 
-    async def explain(self, one: Found, other: Found, fresh: Freshness) -> Connection:
-        a, b = (f"{found.namespace}:{found.value}" for found in (one, other))
+    async def explain(self, asked: tuple[tuple[str, str], tuple[str, str]], fresh: Freshness) -> Connection:
+        """Of two identifiers, each as namespace and raw value."""
+        (one, other), path = await asyncio.gather(self._lookup.resolve(asked, fresh), self._path(asked, fresh))
         if one.profile and one.profile == other.profile:
-            return Connection(True, await self._path(one.profile, a, b, fresh), [])
+            # They may have become one person's between both reads.
+            return Connection((one, other), True, path or await self._path(asked, fresh), [])
+        a, b = (f"{found.namespace}:{found.value}" for found in (one, other))
         obstacles = [
             Obstacle(Refusal(_IDLE[f.status], (key,))) for f, key in ((one, a), (other, b)) if f.status in _IDLE
         ]
         if one.holder and other.holder and not obstacles:
             obstacles = await self._between(one.holder, other.holder, fresh)
-        return Connection(False, [], obstacles)
+        return Connection((one, other), False, [], obstacles)
 
-    async def _path(self, profile: str, a: str, b: str, fresh: Freshness) -> list[LinkRow]:
-        ((links,),) = await asyncio.to_thread(self._graph.read, "link/of_profile", fresh.token, id=profile)
-        ids = strongest_path([(id, *ends, weight) for id, *ends, weight in links], a, b)
-        return await self._rows(ids, fresh)
+    async def _path(self, asked: Sequence[tuple[str, str]], fresh: Freshness) -> list[LinkRow]:
+        """The links of the strongest path. Empty where there is none."""
+        one, other = map(self._lookup.key, asked)
+        if one is None or other is None or one == other:
+            return []
+        found = await asyncio.to_thread(self._graph.read, "link/of_pair", fresh.token, one=one, other=other)
+        links = [(id, *ends, weight) for (rows,) in found for id, *ends, weight in rows]
+        return await self._rows(strongest_path(links, one, other), fresh) if links else []
 
     async def _between(self, one: str, other: str, fresh: Freshness) -> list[Obstacle]:
         read = self._graph.read

@@ -142,6 +142,11 @@ class Lookup:
             rows = self._graph.read("lookup/as_of", token=group.token, keys=keys, at=group.as_of)
         return {key: (state, profile) for key, state, profile in rows[0][0]}
 
+    def key(self, asked: tuple[str, str]) -> str | None:
+        """The key that a namespace and a raw value are looked up by, if they are valid and no junk."""
+        identified = _identified(*asked, self._rules)
+        return identified.key if isinstance(identified, Identifier) else None
+
     async def resolve(self, asked: Sequence[tuple[str, str]], fresh: Freshness = NOW) -> list[Found]:
         """The answers in the order asked, one to each pair of namespace and raw value."""
         rules = self._rules

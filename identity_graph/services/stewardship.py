@@ -99,13 +99,18 @@ def read_cannot_links(graph: Graph) -> list[CannotLink]:
     return [_cannot_link(*row) for row in graph.stream("verify/cannot_links")]
 
 
-def before_changes(tx: Transaction, changes: Sequence[str]) -> Stated:
-    """Whose members were whose before these changes: of profiles that ended in them, and of those that live."""
+def before_changes(tx: Transaction, changes: Sequence[str], picture: Picture | None = None) -> Stated:
+    """Whose members were whose before these changes: of profiles that ended in them, and of those that live.
+
+    The ``picture`` gets to know them.
+    """
     restored: list[tuple[KnownProfile, frozenset[Key]]] = []
     former: dict[str, frozenset[Key]] = {}
     for id, lost, keys, over, *known in tx.one("change/before", ids=list(changes)):
         if keys and lost and over:
             restored.append((known_profile(known), frozenset(keys)))
+            if picture:
+                picture.know(known)
         elif keys:
             former[id] = frozenset(keys)
     return Stated(restored=tuple(restored), former=former)
@@ -357,7 +362,7 @@ class Act:
         if not meet:
             raise Declined("NOTHING_TO_UNDO", "What this change brought together is apart by now.")
         apart = [CannotLink(new_id(), one, other)]
-        before = before_changes(self.tx, [change])
+        before = before_changes(self.tx, [change], picture)
         written = self.keep_apart(apart, undoes=change, before=before, picture=picture)
         return self._done(written, min(key for key in other if homes[key] in meet))
 

@@ -18,7 +18,7 @@ from identity_graph.domain.intake import Rejection
 from identity_graph.domain.matches import UnusableModel
 from identity_graph.domain.rules import Rules
 from identity_graph.services.match_records import Matching
-from identity_graph.services.observe import Answer, Prepare, Taken, observe, observe_in_halves
+from identity_graph.services.observe import Answer, Prepare, Taken, observe, observe_in_parts
 from identity_graph.store.errors import Refused, StoreError
 from identity_graph.store.graph import Graph, join_tokens
 
@@ -26,8 +26,8 @@ logger = logging.getLogger("identity_graph.submit")
 
 #: Observations of one transaction. Throughput is flat from 500 on; a larger batch only makes its requests wait.
 MAX_BATCH = 1000
-#: From here on a batch is written by two transactions at once; below, the second costs more than it gives.
-WORTH_HALVING = 400
+#: From here on a batch is written in parts, by several transactions; below, the second costs more than it gives.
+WORTH_PARTING = 400
 #: Seconds without a request after which records are looked for that were never matched.
 IDLE = 5.0
 
@@ -62,8 +62,8 @@ def write_batch(
     """
     model = matching.active() if matching else None
     prepare = matching.preparing(model) if matching and model else None
-    if len(batch) >= WORTH_HALVING and not dry_run:
-        taken = observe_in_halves(graph, batch, rules, now, lambda half: _write(graph, half, rules, prepare), prepare)
+    if len(batch) >= WORTH_PARTING and not dry_run:
+        taken = observe_in_parts(graph, batch, rules, now, lambda part: _write(graph, part, rules, prepare), prepare)
     else:
         taken = _write(graph, batch, rules, prepare, dry_run=dry_run)
     if not (matching and model) or dry_run:

@@ -56,27 +56,27 @@ def send_from_processes(
     rules: Rules,
     work: Sequence[Sequence[Batch]],
     *,
-    halved: bool = False,
+    parted: bool = False,
     naive: bool = False,
 ) -> list[Answer]:
     """Each item of ``work`` is a writer with a graph of its own; all answers, in any order. Two processes share them.
 
-    ``halved`` writes each batch by two transactions at once, as it is done with large ones. ``naive`` leaves out the
-    one step that this protocol has and a plain read-then-write has not: the lock on what was read, with the checks that
-    it is still so. What then fails is left unsent.
+    ``parted`` writes each batch in parts, two transactions at once, as it is done with large ones. ``naive`` leaves out
+    the one step that this protocol has and a plain read-then-write has not: the lock on what was read, with the checks
+    that it is still so. What then fails is left unsent.
     """
     processes = 2
     shares = [work[n::processes] for n in range(processes)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context) as pool:
-        sent = [pool.submit(_process, connection, rules, share, halved, naive) for share in shares]
+        sent = [pool.submit(_process, connection, rules, share, parted, naive) for share in shares]
         return list(chain.from_iterable(answers.result() for answers in sent))
 
 
 def _process(
-    connection: Connection, rules: Rules, work: Sequence[Sequence[Batch]], halved: bool, naive: bool
+    connection: Connection, rules: Rules, work: Sequence[Sequence[Batch]], parted: bool, naive: bool
 ) -> list[Answer]:
-    submit.WORTH_HALVING = 2 if halved else 10**9
+    submit.WORTH_PARTING, observe.WORTH_A_PART = (2, 1) if parted else (10**9, observe.WORTH_A_PART)
     if naive:
         observe._Taking._lock = lambda self, profiles, keys: None  # pyright: ignore[reportPrivateUsage]
         observe._Taking._whole = lambda self, component: None  # pyright: ignore[reportPrivateUsage]

@@ -70,7 +70,7 @@ def shares(observations: Sequence[Observation], seed: int) -> list[list[Batch]]:
     return work
 
 
-@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("parted", [False, True])
 @pytest.mark.parametrize(("identifiers", "policy"), [(24, Policy.LATEST_OWNER), (200, Policy.FIRST_OWNER)])
 def test_many_writers_leave_the_graph_that_one_would(
     graph: Graph,
@@ -78,15 +78,15 @@ def test_many_writers_leave_the_graph_that_one_would(
     neo4j_connection: Connection,
     identifiers: int,
     policy: Policy,
-    halved: bool,
+    parted: bool,
     random_seed: int,
 ) -> None:
     rules = rules_of(policy)
     sent = crowd(identifiers, 400, rules, random_seed)
-    answers = send_from_processes(neo4j_connection, rules, shares(sent, random_seed), halved=halved)
+    answers = send_from_processes(neo4j_connection, rules, shares(sent, random_seed), parted=parted)
     found = problems(read(driver), sent, rules, {JUNK}, by_definition=identifiers < 100)
     assert not found, "\n".join(found)
-    wrong = contradictions(answers, lost=halved)
+    wrong = contradictions(answers, lost=parted)
     assert not wrong, "\n".join(wrong)
     assert {answer.observation_id for answer in answers} == {o.id for o in sent}
 
@@ -100,7 +100,7 @@ def random_seed() -> int:
 def contradictions(answers: Sequence[Answer], *, lost: bool = False) -> list[str]:
     """Whoever sends an observation gets the one answer to it, and one of them learns that it was new.
 
-    Nobody may learn it where answers are ``lost``: a half that was taken is told to nobody when the other half failed.
+    Nobody may learn it where answers are ``lost``: a part that was taken is told to nobody when another part failed.
     """
     of: dict[str | None, list[Answer]] = defaultdict(list)
     for answer in answers:

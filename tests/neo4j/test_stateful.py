@@ -17,7 +17,7 @@ from identity_graph.domain.decision import VERDICTS, Accepted, ProfileRef, Refus
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import EPOCH, Rejection, parse_observation
 from identity_graph.domain.rules import Rules
-from identity_graph.services import submit
+from identity_graph.services import observe, submit
 from identity_graph.services.observe import Answer
 from identity_graph.services.submit import now, write_batch
 from identity_graph.store.graph import Graph
@@ -248,8 +248,9 @@ def untold(before: Stored, after: Stored, fresh: dict[str, Accepted]) -> list[st
 def test_the_graph_is_what_was_observed(
     graph: Graph, driver: neo4j.Driver, transactions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each batch in one transaction, and in two at once as large ones are."""
-    monkeypatch.setattr(submit, "WORTH_HALVING", 1 if transactions == 2 else 10**9)
+    """Each batch in one transaction, and in parts by two at once as large ones are."""
+    monkeypatch.setattr(submit, "WORTH_PARTING", 1 if transactions == 2 else 10**9)
+    monkeypatch.setattr(observe, "WORTH_A_PART", 1)
     Program.graph, Program.driver = graph, driver
     examples = max(1, settings().max_examples // 8)
     run_state_machine_as_test(

@@ -6,37 +6,32 @@
 // index: profile_id, link_id
 UNWIND $rows AS row
 MATCH (p:Profile {id: row[0]})
-CALL (p) {
-  RETURN p AS one
-  UNION
-  MATCH (p)<-[merged:MERGED_INTO]-(one:Profile) WHERE merged.at <= $at
-  RETURN one
-}
-CALL (one) {
+WITH row, [p] + [(p)<-[merged:MERGED_INTO]-(one:Profile) WHERE merged.at <= $at | one] AS profiles
+CALL (profiles) {
+  UNWIND profiles AS one
   MATCH (one)<-[:OF]-(c:Change)
+  WITH DISTINCT c
   RETURN c AS entry, c.at AS at, c.id AS id
-  UNION
+  UNION ALL
+  UNWIND profiles AS one
   WITH one WHERE one.created_by IS NOT NULL
   RETURN one AS entry, one.created_at AS at, 'created-' + one.id AS id
 }
-WITH DISTINCT row, entry, at, id WHERE at <= $at
+WITH row, entry, at, id WHERE at <= $at
 WITH row, entry, at, id ORDER BY at DESC, id DESC
 WITH row, count(id) AS total, collect(
   CASE WHEN at < row[1] OR (at = row[1] AND id < row[2]) THEN entry END
 )[..$limit] AS entries
 CALL (entries) {
   UNWIND range(0, size(entries) - 1) AS n
-  WITH n, entries[n] AS entry
-  WITH n, entry, CASE WHEN entry:Change THEN entry.link ELSE entry.created_link END AS link
-  CALL (link) {
-    OPTIONAL MATCH (a:Identifier)-[l:LINK {id: link}]->(b:Identifier)
-    USING INDEX SEEK l:LINK(id)
-    RETURN CASE WHEN l IS NOT NULL THEN [
-      l.id, a.key, b.key, l.kind, l.source, l.state, l.first_seen, l.last_seen, l.count, l.weight, l.reason, l.parties,
-      l.probability, l.levels
-    ] END AS by
-  }
-  WITH n, entry AS c, by ORDER BY n
+  WITH n, entries[n] AS c
+  OPTIONAL MATCH (a:Identifier)-[l:LINK {id: CASE WHEN c:Change THEN c.link ELSE c.created_link END}]->(b:Identifier)
+  USING INDEX SEEK l:LINK(id)
+  WITH n, c, CASE WHEN l IS NOT NULL THEN [
+    l.id, a.key, b.key, l.kind, l.source, l.state, l.first_seen, l.last_seen, l.count, l.weight, l.reason, l.parties,
+    l.probability, l.levels
+  ] END AS by
+  ORDER BY n
   RETURN collect(CASE WHEN c:Change THEN [
     c.id, c.kind, c.at, c.cause, c.link, c.observation, c.actor, c.reason, coalesce(c.model, c.rules_version), c.moved,
     [(c)-[of:OF]->(q:Profile) | [q.id, of.role]], by
