@@ -15,6 +15,8 @@ from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from identity_graph.cli_options import AsJson, DataDir, settings_of
+
 if TYPE_CHECKING:
     from identity_graph.api.context import Services
     from identity_graph.settings import Settings
@@ -98,17 +100,6 @@ app = typer.Typer(
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False)
-]
-
-
-def settings(**given: Any) -> "Settings":
-    """The settings of the environment, and of the options that were given."""
-    from identity_graph.settings import Settings
-
-    return Settings(**{name: value for name, value in given.items() if value is not None})
-
 
 @app.command()
 def serve(
@@ -124,7 +115,7 @@ def serve(
 
     Example: identity-graph serve --port 8080
     """
-    chosen = settings(host=host, port=port, data_dir=data_dir)
+    chosen = settings_of(host=host, port=port, data_dir=data_dir)
     # The driver tells of every attempt; what becomes of them is an error of ours.
     logging.getLogger("neo4j").setLevel(logging.ERROR)
     from identity_graph import app as application
@@ -150,7 +141,7 @@ def _announce(address: str) -> None:
 @app.command()
 def migrate(
     data_dir: DataDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring the database's schema up to date. `serve` does it too; it never hurts to do it twice.
 
@@ -159,7 +150,7 @@ def migrate(
     from identity_graph.database import database, patient
     from identity_graph.services.submit import now
 
-    with database(settings(data_dir=data_dir)) as connection, closing(patient(connection)) as graph:
+    with database(settings_of(data_dir=data_dir)) as connection, closing(patient(connection)) as graph:
         applied = graph.migrate(now())
     if as_json:
         typer.echo(json.dumps({"applied": applied}))
@@ -194,7 +185,7 @@ def new(
     scope: Annotated[
         list[str] | None, typer.Option(help="read, write or admin; may be repeated.", show_default="read")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make an API key. It is shown once: the service only ever knows its hash.
 

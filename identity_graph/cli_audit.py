@@ -2,23 +2,17 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
 from rich.console import Console
 
+from identity_graph.cli_options import AsJson, DataDir, settings_of
 from identity_graph.database import opened_graph
 from identity_graph.services.audit import audit_entries, verify_audit
-from identity_graph.settings import Settings
 
 audit_app = typer.Typer(help="See who read and who changed.", no_args_is_help=True)
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Where the service keeps its data.", file_okay=False, show_default=False),
-]
 
 
 @audit_app.callback()
@@ -29,13 +23,13 @@ def audit() -> None:
 @audit_app.command()
 def verify(
     data_dir: DataDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check that nothing of the audit was changed, taken out or cut off. Exit code 1 where something was.
 
     Example: identity-graph audit verify
     """
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    settings = settings_of(data_dir=data_dir)
     with opened_graph(settings, "audit verify", progress=not as_json) as graph:
         verdict = verify_audit(settings.audit, graph)
     if as_json:
@@ -59,7 +53,7 @@ def show(
 
     Example: identity-graph audit show --caller crm-team
     """
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    settings = settings_of(data_dir=data_dir)
     for entry in audit_entries(settings.audit):
         if (profile is None or profile in entry["profiles"]) and (caller is None or caller == entry["caller"]):
             at = datetime.fromtimestamp(entry["at"] / 1e6, UTC).isoformat()

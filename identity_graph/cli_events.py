@@ -1,17 +1,15 @@
 """`identity-graph events`: the events of people, as a whole."""
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from identity_graph.cli_options import AsJson, DataDir, settings_of
 from identity_graph.database import opened_graph
 from identity_graph.services.active_rules import active_rules
 from identity_graph.services.expire import expire as forget
 from identity_graph.services.submit import now
-from identity_graph.settings import Settings
 
 events_app = typer.Typer(help="Look after the events of people.", no_args_is_help=True)
 
@@ -23,11 +21,8 @@ def events() -> None:
 
 @events_app.command()
 def expire(
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Forget the events that are older than the rules allow: `retention_days` of `[events.TYPE]`.
 
@@ -35,7 +30,7 @@ def expire(
 
     Example: identity-graph events expire
     """
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    settings = settings_of(data_dir=data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     with opened_graph(settings, "events expire", progress=not as_json) as graph:
         retention = active_rules(graph, None, now()).retention

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from identity_graph import neo4j_runtime
+from identity_graph.cli_options import AsJson, DataDir, settings_of
 from identity_graph.database import opened_graph, patient
 from identity_graph.domain.intake import MAX_SOURCE
 from identity_graph.domain.rules import Rules
@@ -41,11 +42,6 @@ from identity_graph.store.graph import Graph
 INTERRUPTED = 130
 #: Bytes from which on Neo4j's own import is faster for an empty graph, though it starts two processes more.
 WORTH_IMPORTING = 10_000_000
-
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def ingest(
@@ -72,7 +68,7 @@ def ingest(
     """
     if source is not None and not (source.strip() and source.isprintable() and len(source) <= MAX_SOURCE):
         raise typer.BadParameter(f"a source's name has 1 to {MAX_SOURCE} characters", param_hint="--source")
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    settings = settings_of(data_dir=data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     begun = time.monotonic()
     _collect_rarely()
@@ -106,7 +102,7 @@ def verify(
     # Imported here, as it takes a second to load.
     from identity_graph.services.verify import verify as check
 
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    settings = settings_of(data_dir=data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     _collect_rarely()
     begun = time.monotonic()

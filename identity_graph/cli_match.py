@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from identity_graph.cli_options import AsJson
 from matching import evaluate as quality
 from matching import pipeline, report
 from matching.errors import InputError, MatchingError
@@ -31,7 +32,6 @@ Fields = Annotated[Path | None, typer.Option("--fields", help="YAML: which colum
 Settings = Annotated[
     Path | None, typer.Option("--settings", help="JSON with Splink settings that override the choice.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from identity_graph import cli_match
 from identity_graph.cli_match import match_app, progress
+from identity_graph.cli_options import AsJson, DataDir, settings_of
 from identity_graph.database import is_alone, opened_graph, operator
 from identity_graph.services import models
 from identity_graph.services.active_rules import active_rules
@@ -25,10 +26,6 @@ __all__ = ["match_app"]
 
 _out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
-
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False)
-]
 
 
 @match_app.command()
@@ -43,7 +40,7 @@ def train(
         bool, typer.Option("--from-graph", help="Learn from the graph's own records, and keep the model beside it.")
     ] = False,
     data_dir: DataDir = None,
-    as_json: cli_match.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model on FILES and save it, or on the graph's own records.
 
@@ -76,7 +73,7 @@ def activate(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Apply without asking.")] = False,
     data_dir: DataDir = None,
-    as_json: cli_match.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let MODEL match from now on: shows what would change first, then matches all records by it.
 
@@ -86,7 +83,7 @@ def activate(
     """
     if (model is None) is not previous:
         raise typer.BadParameter("name a model, or say --previous", param_hint="MODEL")
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    settings = settings_of(data_dir=data_dir)
     alone = is_alone(settings)
     with _opened(data_dir, "match activate") as (chosen, matching):
         version = models.named(matching.graph, model, previous)
@@ -133,6 +130,6 @@ def _show(version: str | None, found: models.Difference) -> None:
 
 @contextmanager
 def _opened(data_dir: Path | None, command: str) -> Generator[tuple[Settings, Matching]]:
-    chosen = Settings(data_dir=data_dir) if data_dir else Settings()
+    chosen = settings_of(data_dir=data_dir)
     with opened_graph(chosen, command) as graph:
         yield chosen, Matching(graph, active_rules(graph, None, now()), chosen.models, now)

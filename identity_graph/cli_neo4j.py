@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,17 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from identity_graph import neo4j_runtime
+from identity_graph.cli_options import AsJson, DataDir, settings_of
 from identity_graph.neo4j_runtime import Connection, Finding, RuntimeFailure, Status
 from identity_graph.settings import Settings
 
 neo4j_app = typer.Typer(
     help="The embedded database: a private Neo4j that commands start and share by themselves.", no_args_is_help=True
 )
-
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @neo4j_app.callback()
@@ -144,7 +140,7 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     Example: identity-graph doctor
     """
-    chosen = _settings(data_dir)
+    chosen = settings_of(data_dir=data_dir)
     external = None
     if chosen.neo4j_uri:
         external = Connection(chosen.neo4j_uri, chosen.neo4j_user, chosen.neo4j_password.get_secret_value())
@@ -157,14 +153,9 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-def _settings(data_dir: Path | None, **given: int | None) -> Settings:
-    chosen: dict[str, Any] = {"data_dir": data_dir, **given}
-    return Settings(**{name: value for name, value in chosen.items() if value is not None})
-
-
 def _embedded(data_dir: Path | None, **given: int | None) -> Settings:
     """The settings, provided that they mean the embedded database."""
-    chosen = _settings(data_dir, **given)
+    chosen = settings_of(data_dir=data_dir, **given)
     if chosen.neo4j_uri:
         raise RuntimeFailure(
             "other_database",

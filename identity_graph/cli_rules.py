@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from identity_graph.cli_options import AsJson, DataDir, settings_of
 from identity_graph.domain.rules import NamespaceRule, Rules
 from identity_graph.services.rules_file import Problem, RulesFileError, load_rules
 
@@ -58,11 +59,8 @@ def apply_file(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would become of the profiles.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Apply without asking.")] = False,
     reason: Annotated[str, typer.Option(help="Why; it stands in the lineage of every profile that changes.")] = "",
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let the graph follow the rules of a file: shows what would become of the profiles, then decides all of it again.
 
@@ -75,12 +73,11 @@ def apply_file(
     from identity_graph.services import apply_rules
     from identity_graph.services.simulation import simulate
     from identity_graph.services.submit import now
-    from identity_graph.settings import Settings
     from identity_graph.store.graph import WRITE_TIMEOUT
 
     if (file is None) is not previous:
         raise typer.BadParameter("name a FILE, or say --previous", param_hint="FILE")
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    settings = settings_of(data_dir=data_dir)
     alone = is_alone(settings)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     with opened_graph(settings, "rules apply", progress=not as_json) as graph:

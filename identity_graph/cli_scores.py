@@ -11,12 +11,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from identity_graph.cli_options import AsJson, DataDir, settings_of
 from identity_graph.database import opened_graph
 from identity_graph.domain.scores import BadScore, Task
 from identity_graph.services import scores
 from identity_graph.services.active_rules import active_rules
 from identity_graph.services.submit import now
-from identity_graph.settings import Settings
 from identity_graph.store.graph import Graph
 
 score_app = typer.Typer(help="Learn what people will probably do, and write it as a trait.", no_args_is_help=True)
@@ -24,10 +24,6 @@ score_app = typer.Typer(help="Learn what people will probably do, and write it a
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Name = Annotated[str, typer.Argument(help="The score, which is also the name of the trait.", show_default=False)]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @score_app.command()
@@ -96,7 +92,7 @@ def _told(done: str) -> Generator[scores.Told]:
 @contextmanager
 def _graph(data_dir: Path | None, command: str, as_json: bool) -> Generator[tuple[Graph, Path]]:
     """The graph, and the folder of its scores."""
-    settings = Settings(data_dir=data_dir) if data_dir else Settings()
+    settings = settings_of(data_dir=data_dir)
     with _refusals(), opened_graph(settings, command, progress=not as_json) as graph:
         yield graph, settings.data_dir / "scores"
 

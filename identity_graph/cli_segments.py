@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from identity_graph.cli_options import AsJson, DataDir, settings_of
 from identity_graph.database import opened_graph
 from identity_graph.domain.segments import InvalidRule
 from identity_graph.domain.traits import as_date
@@ -22,7 +23,6 @@ from identity_graph.services.active_rules import active_rules
 from identity_graph.services.lookup import NOW
 from identity_graph.services.segments import Segment, Segments
 from identity_graph.services.submit import now
-from identity_graph.settings import Settings
 from identity_graph.store.graph import Graph
 
 segment_app = typer.Typer(help="Groups of people by rules, kept as the data changes.", no_args_is_help=True)
@@ -31,10 +31,6 @@ export_app = typer.Typer(help="Write profiles to Parquet, CSV or JSON Lines.", n
 _out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Argument(help="The segment's name.", show_default=False)]
 RuleFile = Annotated[
     Path,
@@ -246,6 +242,6 @@ def _tell(as_json: bool, plain: dict[str, Any], words: str) -> None:
 
 @contextmanager
 def _opened(data_dir: Path | None, command: str) -> Generator[tuple[Graph, Segments]]:
-    chosen = Settings(data_dir=data_dir) if data_dir else Settings()
+    chosen = settings_of(data_dir=data_dir)
     with opened_graph(chosen, command) as graph:
         yield graph, Segments(graph, active_rules(graph, None, now()), now)

@@ -1,0 +1,22 @@
+"""What commands have in common: options, and the settings that follow from them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from identity_graph.settings import Settings
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Where the embedded database keeps its data.", file_okay=False, show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def settings_of(**given: Any) -> "Settings":
+    """The settings of the environment, and of the options that were given."""
+    # Not before a command needs it, so that help comes at once.
+    from identity_graph.settings import Settings
+
+    return Settings(**{name: value for name, value in given.items() if value is not None})
