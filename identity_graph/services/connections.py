@@ -71,9 +71,16 @@ class Connections:
         one, other = map(self._lookup.key, asked)
         if one is None or other is None or one == other:
             return []
-        found = await asyncio.to_thread(self._graph.read, "link/of_pair", fresh.token, one=one, other=other)
+        return await asyncio.to_thread(self._read_path, one, other, fresh)
+
+    def _read_path(self, one: str, other: str, fresh: Freshness) -> list[LinkRow]:
+        found = self._graph.read("link/of_pair", fresh.token, one=one, other=other)
         links = [(id, *ends, weight) for (rows,) in found for id, *ends, weight in rows]
-        return await self._rows(strongest_path(links, one, other), fresh) if links else []
+        if not links:
+            return []
+        ids = strongest_path(links, one, other)
+        rows = self._profiles.read_links(fresh, ids)
+        return [rows[id] for id in ids if id in rows]
 
     async def _between(self, one: str, other: str, fresh: Freshness) -> list[Obstacle]:
         read = self._graph.read

@@ -184,7 +184,7 @@ class Profiles:
         )
         self._trees: Coalesced[str, list[MergeRow]] = Coalesced(executor, self._load_trees, most=MAX_PROFILES)
         self._changes: Coalesced[str, ChangeRow] = Coalesced(executor, self._load_changes)
-        self._links: Coalesced[str, LinkRow] = Coalesced(executor, self._load_links)
+        self._links: Coalesced[str, LinkRow] = Coalesced(executor, self.read_links)
         self._segments: Coalesced[str, list[tuple[str, int]]] = Coalesced(executor, self._load_segments)
         self._devices: Coalesced[str, _Devices] = Coalesced(executor, self._load_devices, most=MAX_PROFILES)
 
@@ -324,7 +324,8 @@ class Profiles:
                 found[CREATED + id] = _creation(id, at, link, observation)
         return found
 
-    def _load_links(self, fresh: Freshness, ids: list[str]) -> Mapping[str, LinkRow]:
+    def read_links(self, fresh: Freshness, ids: list[str]) -> Mapping[str, LinkRow]:
+        """What :meth:`links` gives, at once: for a thread that waits for the database anyway."""
         ((rows,),) = self._graph.read("link/details", token=fresh.token, ids=ids)
         return {row[0]: LinkRow(*row) for row in rows}
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from bench.streams import observations, write_jsonl
 from identity_graph import cli_ingest, neo4j_runtime
+from identity_graph.database import patient
 from identity_graph.demo import DATA, SOURCES
 from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.evidence import Observation
@@ -70,7 +71,7 @@ def imported(
 
 @pytest.fixture(scope="module")
 def loaded(imported: Connection) -> Generator[Graph]:
-    with closing(Graph.connect(imported)) as graph:
+    with closing(patient(imported)) as graph:
         graph.migrate(now())
         yield graph
 
