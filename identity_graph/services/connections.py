@@ -1,7 +1,7 @@
 """Why two identifiers are one person's, or why they are not."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from identity_graph.domain.evidence import Refusal, RefusalCode
@@ -79,8 +79,7 @@ class Connections:
         if not links:
             return []
         ids = strongest_path(links, one, other)
-        rows = self._profiles.read_links(fresh, ids)
-        return [rows[id] for id in ids if id in rows]
+        return _in_order(ids, self._profiles.read_links(fresh, ids))
 
     async def _between(self, one: str, other: str, fresh: Freshness) -> list[Obstacle]:
         read = self._graph.read
@@ -92,14 +91,14 @@ class Connections:
             Obstacle(Refusal(RefusalCode.CANNOT_LINK, (a, b)), word=CannotLinkRow(id, actor, reason, at))
             for id, a, b, actor, reason, at in sorted(words[0])
         ]
-        for row in await self._rows(refused[0], fresh):
+        for row in _in_order(refused[0], await self._profiles.links(refused[0], fresh)):
             if row.reason:
                 found.append(Obstacle(Refusal(RefusalCode(row.reason), tuple(row.parties or ())), row))
         return found
 
-    async def _rows(self, ids: list[str], fresh: Freshness) -> list[LinkRow]:
-        rows = await self._profiles.links(ids, fresh)
-        return [rows[id] for id in ids if id in rows]
+
+def _in_order(ids: Sequence[str], rows: Mapping[str, LinkRow]) -> list[LinkRow]:
+    return [rows[id] for id in ids if id in rows]
 
 
 _IDLE = {Status.SHARED: RefusalCode.SHARED_IDENTIFIER, Status.BLOCKED: RefusalCode.BLOCKED_VALUE}

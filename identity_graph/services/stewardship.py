@@ -102,7 +102,7 @@ def read_cannot_links(graph: Graph) -> list[CannotLink]:
 def before_changes(tx: Transaction, changes: Sequence[str], picture: Picture | None = None) -> Stated:
     """Whose members were whose before these changes: of profiles that ended in them, and of those that live.
 
-    The ``picture`` gets to know them.
+    The ``picture`` gets to know those that ended.
     """
     restored: list[tuple[KnownProfile, frozenset[Key]]] = []
     former: dict[str, frozenset[Key]] = {}

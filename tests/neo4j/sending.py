@@ -76,7 +76,8 @@ def send_from_processes(
 def _process(
     connection: Connection, rules: Rules, work: Sequence[Sequence[Batch]], parted: bool, naive: bool
 ) -> list[Answer]:
-    submit.WORTH_PARTING, observe.WORTH_A_PART = (2, 1) if parted else (10**9, observe.WORTH_A_PART)
+    submit.WORTH_PARTING = 2 if parted else 10**9
+    observe.WORTH_A_PART = 1
     if naive:
         observe._Taking._lock = lambda self, profiles, keys: None  # pyright: ignore[reportPrivateUsage]
         observe._Taking._whole = lambda self, component: None  # pyright: ignore[reportPrivateUsage]
