@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import orjson
 
 from bench import people
 from matching import evaluate, pipeline
@@ -57,7 +58,7 @@ def main(records: int) -> None:
 
 
 def _scorer(outcome: pipeline.Outcome, records: int = 1_000) -> dict[str, float]:
-    """Microseconds for one pair, explained where it is worth a review, and for one record with all its candidates."""
+    """Microseconds for a record with its candidates, explained where one is worth a review, and for each of them."""
     con, rules = outcome.prepared.con, outcome.model.settings["blocking_rules_to_generate_predictions"]
     asked = f"(SELECT * FROM {RECORDS} USING SAMPLE {records} ROWS (reservoir, 1))"
     parts = [
@@ -67,16 +68,18 @@ def _scorer(outcome: pipeline.Outcome, records: int = 1_000) -> dict[str, float]
     found = con.execute(f"SELECT a, list(b) FROM ({' UNION '.join(parts)}) GROUP BY a").fetchall()
     weigher = pipeline.Weigher(con, outcome.model)
     weigher.load_pairs((a, b) for a, candidates in found for b in candidates)
-    known, review = weigher.records, outcome.model.thresholds.review
+    review, score_from = outcome.model.thresholds.review, weigher.scorer.score_from
+    known = {rid: orjson.dumps(record) for rid, record in weigher.records.items()}
     pair: list[float] = []
     record: list[float] = []
     for a, candidates in found:
-        begun = time.perf_counter()
-        for b in candidates:
-            started = time.perf_counter()
-            weigher.scorer.score_from(review, known[a], known[b])
-            pair.append((time.perf_counter() - started) * 1e6)
-        record.append((time.perf_counter() - begun) * 1e6)
+        # As the service has them: the text that the graph keeps of each, read a moment ago.
+        asked, others = orjson.loads(known[a]), [orjson.loads(known[b]) for b in candidates]
+        started = time.perf_counter()
+        for other in others:
+            score_from(review, asked, other)
+        record.append((time.perf_counter() - started) * 1e6)
+        pair.append(record[-1] / len(others))
     times = {"pair": pair, "record": record, "candidates": [float(len(c)) for _, c in found]}
     return {f"{what}_p{q}": round(float(np.percentile(taken, q)), 1) for what, taken in times.items() for q in (50, 99)}
 

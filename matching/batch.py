@@ -5,8 +5,9 @@ the *distinct* values it reads, so a million records cost what their different n
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,23 @@ import pyarrow as pa
 
 from matching import normalise as n
 from matching.errors import InputError
-from matching.fields import CANONICAL, IDENTIFIER_ROLES, TEXT_ROLES, FieldMap, field_map_from, load_field_map, recognise
+from matching.fields import (
+    CANONICAL,
+    IDENTIFIER_ROLES,
+    TEXT_ROLES,
+    FieldMap,
+    field_map_from,
+    load_field_map,
+    named_as_id,
+    recognise,
+)
 
 Value = str | list[str] | None
 Record = dict[str, Value]
 RECORDS = "records"
+PERSON = "person"  # of `records`; no field is normalised to this name
+ROW = '" row"'  # of `raw`; the names of a file's columns are stripped, so none is called this
+FILE = '" file"'  # of `raw`: the name of the file, empty where there is one only
 LIST_COLUMNS = frozenset({"first_alt", "last_alt"})
 _CHUNK = 100_000
 
@@ -35,22 +48,25 @@ class Producer:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the records of one mapping are normalised. `notes` are for the report."""
+    """How the records of one mapping are normalised. `notes` are for the report.
+
+    Of two producers with one output the first that has a value gives it.
+    """
 
     producers: tuple[Producer, ...]
     notes: tuple[str, ...]
     day_first: Mapping[str, bool]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
-        return tuple(output for producer in self.producers for output in producer.outputs)
+        return tuple(dict.fromkeys(output for producer in self.producers for output in producer.outputs))
 
     def normalise(self, raw: Mapping[str, str | None]) -> Record:
         """One record: raw values by column name → normalised values by normalised column."""
-        record: Record = {}
+        record: Record = dict.fromkeys(self.columns)
         for producer in self.producers:
             values = producer.function(*(raw.get(column) for column in producer.inputs))
-            record.update(zip(producer.outputs, values, strict=True))
+            record |= {o: v for o, v in zip(producer.outputs, values, strict=True) if record[o] is None}
         return record
 
 
@@ -67,7 +83,8 @@ def literal(text: str) -> str:
 def read_raw(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[str]:
     """Load CSV, Parquet or JSON Lines files, united by column name, as table `raw`; gives the column names.
 
-    Everything is text; `rid` numbers the rows from 0. Raises InputError where a file cannot be read.
+    Everything is text; column `ROW` numbers the rows from 0, `FILE` tells the file. Raises InputError where a file
+    cannot be read.
     """
     parts: list[str] = []
     for path in paths:
@@ -87,21 +104,28 @@ def read_raw(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[str]
                 raise InputError(
                     f"{path.name}: files of type {other or '(none)'} are not read; use CSV, Parquet or JSONL"
                 )
-    union = " UNION ALL BY NAME ".join(parts)
+    labels = [path.name for path in paths] if len(paths) > 1 else [""]
+    if len(set(labels)) < len(labels):
+        labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
+    union = " UNION ALL BY NAME ".join(
+        f"SELECT *, {literal(label)} AS {FILE} FROM ({part})" for part, label in zip(parts, labels, strict=True)
+    )
     try:
         described = con.sql(f"SELECT * FROM ({union}) LIMIT 0")
-        names = [str(c) for c in described.columns]
-        kept = [(c, t) for c, t in zip(names, described.types, strict=True)]
+        kept = [(str(c), t) for c, t in zip(described.columns, described.types, strict=True) if quote(c) != FILE]
         selected = ", ".join(_as_text(c, str(t)) for c, t in kept)
-        con.execute(f"CREATE OR REPLACE TABLE raw AS SELECT row_number() OVER () - 1 AS rid, {selected} FROM ({union})")
+        con.execute(
+            f"CREATE OR REPLACE TABLE raw AS SELECT row_number() OVER () - 1 AS {ROW}, {FILE}, {selected} "
+            f"FROM ({union})"
+        )
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{paths[0].name} cannot be read: {first[:200]}") from error
-    return [c.strip() for c in names]
+    return [c.strip() for c, _ in kept]
 
 
 def _as_text(column: str, kind: str) -> str:
-    out = quote(column.strip() if column.strip().lower() != "rid" else column.strip() + "_")
+    out = quote(column.strip())
     return f"CAST({quote(column)} AS VARCHAR) AS {out}" if kind != "VARCHAR" else f"{quote(column)} AS {out}"
 
 
@@ -143,6 +167,18 @@ def field_map(
     return found
 
 
+def passed_over(con: duckdb.DuckDBPyConnection, columns: Sequence[str], fields: FieldMap) -> list[str]:
+    """For the report: columns of `raw` that are named as an id and cannot be one, where rows are numbered instead."""
+    used = {fields.id, fields.source, *fields.identifiers.values(), *chain.from_iterable(fields.fields.values())}
+    return [
+        f"column {column!r} is named as an id, but {repeated:,} of its values repeat or are missing, so rows are "
+        "numbered instead; where ids are unique within a source, a mapping file with `id` and `source` makes use of it"
+        for column in columns
+        if fields.id is None and named_as_id(column) and column not in used
+        for (repeated,) in con.sql(f"SELECT count(*) - count(DISTINCT {quote(column)}) FROM raw").fetchall()
+    ]
+
+
 def _check_ids(con: duckdb.DuckDBPyConnection, found: FieldMap) -> None:
     key = quote(found.id or "")
     missing, repeated = con.sql(
@@ -150,11 +186,11 @@ def _check_ids(con: duckdb.DuckDBPyConnection, found: FieldMap) -> None:
     ).fetchall()[0]
     if missing:
         raise InputError(f"column {found.id!r} is the record id, but {missing} rows have none")
-    within = f", {quote(found.source)}" if found.source else ""
+    within = quote(found.source) if found.source else FILE
     doubled = con.sql(
-        f"SELECT count(*) FROM (SELECT 1 FROM raw GROUP BY {key}{within} HAVING count(*) > 1)"
+        f"SELECT count(*) FROM (SELECT 1 FROM raw GROUP BY {key}, {within} HAVING count(*) > 1)"
     ).fetchall()[0][0]
-    if doubled or not found.source:
+    if doubled:
         raise InputError(
             f"column {found.id!r} is the record id, but {repeated} rows repeat an id; give every row its own id, "
             f"name the column that holds the source, or leave `id` out to number the rows"
@@ -192,10 +228,14 @@ def make_plan(fields: FieldMap, order_of: Callable[[str], n.DateOrder]) -> Plan:
         producers.append(Producer(parts, ("dob",), _date_of_parts))
     elif columns("birth_year"):
         producers.append(_single(columns("birth_year"), "birth_year", n.birth_year))
+    elif columns("age"):
+        producers.append(_single(columns("age"), "birth_year", n.birth_year_at_age))
     for role, function in (("gender", n.gender), ("postcode", n.postcode), ("city", n.ascii_words),
-                           ("region", n.ascii_words), ("phone", n.phone)):  # fmt: skip
+                           ("region", n.ascii_words)):  # fmt: skip
         if columns(role) and not (role == "postcode" and columns("address_full")):
             producers.append(_single(columns(role), role, function))
+    if columns("phone"):
+        producers.append(_phone_producer(columns("phone"), columns("country")))
     if columns("email"):
         producers.append(Producer(columns("email"), ("email", "email_user"), _email))
     if columns("street") or columns("address_full"):
@@ -211,17 +251,24 @@ def make_plan(fields: FieldMap, order_of: Callable[[str], n.DateOrder]) -> Plan:
             producers.append(_single(columns(role), f"text_{role}", n.ascii_words))
     namespaces = {role: columns(role) for role in IDENTIFIER_ROLES if columns(role)}
     for namespace, column in fields.identifiers.items():
-        function = {"email": n.email, "phone": n.phone}.get(namespace)
-        if function and namespace not in have:
-            if namespace == "email":
-                producers.append(Producer((column,), ("email", "email_user"), _email))
-            else:
-                producers.append(_single((column,), namespace, function))
+        if namespace == "email" and "email" not in have:
+            producers.append(Producer((column,), ("email", "email_user"), _email))
+        elif namespace == "phone" and "phone" not in have:
+            producers.append(_phone_producer((column,), columns("country")))
         else:
             namespaces[namespace] = (*namespaces.get(namespace, ()), column)
     for namespace, cols in namespaces.items():
         producers.append(_single(cols, f"id_{namespace}", n.identifier))
     return Plan(tuple(producers), tuple(notes), orders)
+
+
+def as_read(fields: FieldMap, plan: Plan) -> FieldMap:
+    """The map without what is named and not read, such as a country where there is no phone to be read by it."""
+    read = {column for producer in plan.producers for column in producer.inputs}
+    kept = {role: tuple(c for c in columns if c in read) for role, columns in fields.fields.items()}
+    idle = [c for columns in fields.fields.values() for c in columns if c not in read]
+    unused = tuple(dict.fromkeys([*fields.unused, *idle]))
+    return replace(fields, fields={role: columns for role, columns in kept.items() if columns}, unused=unused)
 
 
 def _single(columns: tuple[str, ...], output: str, function: Callable[[str | None], str | None]) -> Producer:
@@ -233,12 +280,21 @@ def _single(columns: tuple[str, ...], output: str, function: Callable[[str | Non
     return Producer(columns, (output,), first)
 
 
+def _phone_producer(phones: tuple[str, ...], countries: tuple[str, ...]) -> Producer:
+    def first(*values: str | None) -> tuple[Value, ...]:
+        """The first that has a value, as a number of the record's country where it has no country code."""
+        country = _first_of(values[len(phones) :])
+        return (next((p for value in values[: len(phones)] if (p := n.phone(value, country)) is not None), None),)
+
+    return Producer((*phones, *countries), ("phone",), first)
+
+
 def _email(*values: str | None) -> tuple[Value, ...]:
     found = next((e for value in values if (e := n.email(value)) is not None), None)
     return found, found.split("@")[0] if found else None
 
 
-_FIRST = ("first_name", "first_alt", "middle_name")
+_FIRST = ("first_name", "first_alt", "middle_name", "suffix")
 _LAST = ("last_name", "last_alt", "suffix")
 
 
@@ -249,9 +305,9 @@ def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]
     if not (first or last or whole):
         return []
 
-    def given(*values: str | None) -> tuple[str | None, list[str] | None, str | None]:
-        name, others = n.given_names(_first_of(values[: len(first)]), _join(values[len(first) :]))
-        return name, n.spellings(name, others), others
+    def given(*values: str | None) -> tuple[str | None, list[str] | None, str | None, str | None]:
+        name, others, generation = n.given_names(_first_of(values[: len(first)]), _join(values[len(first) :]))
+        return name, n.spellings(name, others), others, generation
 
     def family(*values: str | None) -> tuple[str | None, list[str] | None, str | None]:
         main = _first_of(values[: len(last)])
@@ -264,8 +320,9 @@ def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]
         """From the whole name where a record has neither part."""
         at = len(first) + len(middle)
         own, text = values[: -len(whole)], _first_of(values[-len(whole) :])
-        given_name, spellings, others = given(*own[:at])
+        given_name, spellings, others, given_suffix = given(*own[:at])
         family_name, parts, generation = family(*own[at:])
+        generation = generation or given_suffix
         if given_name is None and family_name is None:
             name = n.full_name(text)
             middle_name = others or name.middle
@@ -275,12 +332,12 @@ def _name_producers(columns: Callable[[str], tuple[str, ...]]) -> list[Producer]
         return given_name, spellings, others, family_name, parts, generation
 
     if whole:
-        return [Producer((*first, *middle, *last, *extra, *suffix, *whole), (*_FIRST, *_LAST), both)]
+        return [Producer((*first, *middle, *last, *extra, *suffix, *whole), (*_FIRST[:-1], *_LAST), both)]
     out: list[Producer] = []
-    if first or middle:
-        out.append(Producer((*first, *middle), _FIRST, given))
     if last:
         out.append(Producer((*last, *extra, *suffix), _LAST, family))
+    if first or middle:
+        out.append(Producer((*first, *middle), _FIRST, given))
     return out
 
 
@@ -318,14 +375,18 @@ def date_order_in(con: duckdb.DuckDBPyConnection, column: str) -> n.DateOrder:
 
 def normalise_table(
     con: duckdb.DuckDBPyConnection, fields: FieldMap, plan: Plan, progress: Callable[[str], None] = lambda _: None
-) -> None:
-    """Fill table `records`: `rid`, `record_id`, `source`, and the plan's columns; one row for each row of `raw`.
+) -> list[str]:
+    """Fill table `records`: `rid`, `record_id`, `source`, the plan's columns, and `person` where the mapping names one;
+    one row for each row of `raw`. Gives notes for the report.
 
     `rid` counts records in the order of their ids, so that what follows does not depend on the order of the file.
     """
     joins: list[str] = []
-    selected: list[str] = []
-    for index, producer in enumerate(plan.producers):
+    notes: list[str] = []
+    made: dict[str, list[str]] = {}
+    known = (_single((fields.person,), PERSON, n.clean),) if fields.person else ()
+    producers = (*plan.producers, *known)
+    for index, producer in enumerate(producers):
         progress(f"normalising {', '.join(producer.inputs)}")
         table = f"norm_{index}"
         inputs = ", ".join(f"{quote(c)} AS i{k}" for k, c in enumerate(producer.inputs))
@@ -342,16 +403,39 @@ def normalise_table(
             con.unregister("chunk")
         on = " AND ".join(f"{table}.i{k} IS NOT DISTINCT FROM raw.{quote(c)}" for k, c in enumerate(producer.inputs))
         joins.append(f"LEFT JOIN {table} ON {on}")
-        selected += [f"{table}.{quote(o)}" for o in producer.outputs]
-    record_id = f"raw.{quote(fields.id)}" if fields.id else "CAST(raw.rid + 1 AS VARCHAR)"
-    source = f"coalesce(raw.{quote(fields.source)}, '')" if fields.source else "''"
+        if producer.outputs == ("dob",):
+            notes += _of_dates(con, producer.inputs, table, on)
+        for output in producer.outputs:
+            made.setdefault(output, []).append(f"{table}.{quote(output)}")
+    selected = [f"coalesce({', '.join(places)}) AS {quote(output)}" for output, places in made.items()]
+    record_id = f"raw.{quote(fields.id)}" if fields.id else f"CAST(raw.{ROW} + 1 AS VARCHAR)"
+    source = f"coalesce(raw.{quote(fields.source)}, '')" if fields.source else f"raw.{FILE}"
     con.execute(
-        f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT row_number() OVER (ORDER BY {source}, {record_id}, raw.rid) - 1 "
-        f"AS rid, {record_id} AS record_id, {source} AS source, {', '.join(selected)} FROM raw {' '.join(joins)} "
-        "ORDER BY rid"
+        f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT row_number() OVER (ORDER BY {source}, {record_id}, raw.{ROW}) "
+        f"- 1 AS rid, {record_id} AS record_id, {source} AS source, {', '.join(selected)} FROM raw {' '.join(joins)} "
+        "ORDER BY 1"
     )
-    for index in range(len(plan.producers)):
+    for index in range(len(producers)):
         con.execute(f"DROP TABLE norm_{index}")
+    return notes
+
+
+def _of_dates(con: duckdb.DuckDBPyConnection, columns: Sequence[str], table: str, on: str) -> list[str]:
+    """How many dates of birth could not be read, and how many have years of two digits."""
+    name = " + ".join(columns)
+    written = " || ' ' || ".join(f"coalesce({table}.i{k}, '')" for k in range(len(columns)))
+    rows = f"FROM raw JOIN {table} ON {on} WHERE {table}.dob"
+    notes: list[str] = []
+    unread = con.execute(f"SELECT trim({written}), count(*) {rows} IS NULL GROUP BY 1").fetchall()
+    if many := sum(count for value, count in unread if n.clean(value) is not None):
+        notes.append(f"{name}: {many:,} dates could not be read, or are of no birth, and count as missing")
+    short = (
+        f"regexp_matches(trim({written}), '[^0-9][0-9]{{2}}$') AND NOT regexp_matches(trim({written}), '^[0-9]{{4}}')"
+    )
+    ((many,),) = con.execute(f"SELECT count(*) {rows} IS NOT NULL AND {short}").fetchall()
+    if many and len(columns) == 1:  # of three columns the last need not be the year
+        notes.append(f"{name}: {many:,} dates have a year of two digits; each was read as of the last hundred years")
+    return notes
 
 
 def set_doubles_aside(con: duckdb.DuckDBPyConnection, columns: Sequence[str], cap: int) -> int:

@@ -5,6 +5,14 @@ two clusters are united only if the pairs *across* them agree on average, and no
 
     linkage(A, B) = mean over cross pairs of clip(weight, -LIMIT, +LIMIT)  ≥  threshold
 
+Agreement on the average still lets a long chain grow, each link of it good. So there is a bound: a record *vouches* for
+those that it has a pair with at or above the threshold, and
+
+    records of a cluster  ≤  2 · (1 + the most of them that one record of it vouches for)
+
+A union that would break it is refused. It is twice what some one record supports directly: room for the typos and
+missing values that keep true pairs under the threshold, and not for a chain of strangers.
+
 Cross pairs that no blocking rule produced are scored on demand; of large clusters a fixed sample is taken. Components
 in which every pair is above the threshold need no such work, and most are of that kind. Ties are broken by record
 order, which is the order of record ids, so the input's order is of no consequence.
@@ -40,7 +48,7 @@ class Weigh(Protocol):
 
 @dataclass(frozen=True)
 class Clusters:
-    """`label[i]` is the smallest record index of i's cluster. `refused`: merges that the cross-check stopped."""
+    """`label[i]` is the smallest record index of i's cluster. `refused`: merges that cross-check or bound stopped."""
 
     label: Ints
     refused: int
@@ -117,6 +125,10 @@ class _Part:
         )
         order = np.lexsort((right, left, -np.round(weight, 9)))
         self.queue = [(int(left[i]), int(right[i])) for i in order if weight[i] >= threshold]
+        self.vouched: dict[int, set[int]] = {int(node): set() for node in nodes}
+        for a, b in self.queue:
+            self.vouched[a].add(b)
+            self.vouched[b].add(a)
         self.least, self.weigh = least, weigh
         self.refused = self.clashes = 0
 
@@ -133,7 +145,7 @@ class _Part:
             sizes = (len(self.members[pair[0]]), len(self.members[pair[1]]))
             if tried.get(pair) == sizes:  # the same two clusters, already refused
                 continue
-            if self.linkage(*pair) >= self.least:
+            if self.supported(*pair) and self.linkage(*pair) >= self.least:
                 self.unite(ra, rb)
             else:
                 tried[pair] = sizes
@@ -147,6 +159,11 @@ class _Part:
         self.members[keep].extend(moved)
         if self.sources:
             self.sources[keep] |= self.sources.pop(lose)
+
+    def supported(self, a: int, b: int) -> bool:
+        """Does one record vouch for half of both clusters, itself included?"""
+        both = {*self.members[a], *self.members[b]}
+        return any(2 * (1 + len(self.vouched[i] & both)) >= len(both) for i in both)
 
     def linkage(self, a: int, b: int) -> float:
         ours, theirs = sorted(self.members[a]), sorted(self.members[b])

@@ -17,6 +17,7 @@ made of.
 cap are left out, and rules are taken, coarse before fine, while the budget of pairs lasts.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from matching.fields import LinkType
 JW = "jaro_winkler_similarity"
 DL = "damerau_levenshtein"
 NAMES = "names"
+#: A blocking rule over a column that `write_keys` adds, perhaps of different sources only.
+KEY_RULE = re.compile(r"l\.(bk_\d+) = r\.\1( AND l\.source <> r\.source)?")
 
 
 @dataclass(frozen=True)
@@ -749,28 +752,35 @@ def block_cap(rows: int) -> int:
     return int(max(60, min(400, rows / 20)))
 
 
-def blocking_rules(con: duckdb.DuckDBPyConnection, p: Profile, link_type: LinkType) -> list[Rule]:
-    """Choose rules for table `records`, each with the pairs that it makes and the blocks that are too large for it."""
+def blocking_rules(con: duckdb.DuckDBPyConnection, p: Profile, link_type: LinkType) -> tuple[list[Rule], int]:
+    """Choose rules for table `records`, each with the pairs that it makes and the blocks that are too large for it;
+    and the largest block that they use.
+
+    All rules together make no more pairs than the budget. Where even the finest rule would, blocks must be smaller.
+    """
     budget, cap = pair_budget(p.rows), block_cap(p.rows)
     candidates = _candidate_rules(p)
     values = _values(con, list(dict.fromkeys(atom for atoms in candidates for atom in atoms)))
     threads = int(con.sql("SELECT current_setting('threads')").fetchall()[0][0])
-    count = partial(_count, values, cap, link_type)
-    with ThreadPoolExecutor(threads) as pool:  # numpy lets other threads run meanwhile
-        counted = list(pool.map(count, candidates))
-    counted = [rule for rule in counted if rule.pairs > 0]
+    while True:
+        with ThreadPoolExecutor(threads) as pool:  # numpy lets other threads run meanwhile
+            counted = list(pool.map(partial(_count, values, cap, link_type), candidates))
+        counted = [rule for rule in counted if rule.pairs > 0]
+        if not counted or min(rule.pairs for rule in counted) <= budget:
+            break
+        cap //= 2
     chosen: list[Rule] = []
     spent = 0
     # Fine rules first: they are cheap and sure. Then coarser ones while the budget lasts.
     for rule in sorted(counted, key=lambda r: (r.pairs, len(r.atoms))):
-        if spent + rule.pairs > budget and chosen:
+        if spent + rule.pairs > budget:
             continue
         chosen.append(rule)
         spent += rule.pairs
     return [
         rule for rule in chosen
         if rule.dropped or not any(o is not rule and not o.dropped and o.covers(rule) for o in chosen)
-    ]  # fmt: skip
+    ], cap  # fmt: skip
 
 
 _SOURCE = Atom("source")

@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 from matching import normalise
 from matching.batch import Plan, Record, make_plan
 from matching.configure import Atom, Rule, blocking_keys
-from matching.errors import ModelError
+from matching.errors import InputError, ModelError
 from matching.fields import FieldMap
+from matching.settings import COMPARISONS, PRIOR, checked_comparisons, checked_prior, load_settings, tf_columns
 from matching.thresholds import Thresholds
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,17 @@ class Model:
                     f"the model in {directory.name} has format {meta.get('format')!r}; this version reads {FORMAT}. "
                     "Train it anew with `identity-graph match train`"
                 )
-            settings = json.loads((directory / "model.json").read_text(encoding="utf-8"))
+            settings = load_settings(directory / "model.json")
+            checked_prior(settings.get(PRIOR))
+            checked_comparisons(settings.get(COMPARISONS))
             frequencies: dict[str, dict[str, float]] = {}
             for file in sorted((directory / "tf").glob("*.parquet")):
                 table = pq.read_table(file)
                 frequencies[file.stem] = dict(
                     zip(table.column("value").to_pylist(), table.column("tf").to_pylist(), strict=True)
                 )
+            if missing := set(tf_columns(settings)) - set(frequencies):
+                raise ModelError(f"the model in {directory.name} lacks the file tf/{min(missing)}.parquet")
             fields = cast("dict[str, Any]", meta["fields"])
             return cls(
                 version=meta["version"],
@@ -107,6 +112,8 @@ class Model:
                 trained_at=meta["trained_at"],
                 report=meta["report"],
             )
+        except InputError as error:
+            raise ModelError(f"the model in {directory.name} is damaged: model.json: {error}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
             raise ModelError(
                 f"{directory.name} holds no readable model ({type(error).__name__}); expected the directory that "
@@ -117,6 +124,11 @@ class Model:
     def plan(self) -> Plan:
         """How raw values become a normalised record: dates are read as they were in training."""
         return make_plan(self.fields, lambda column: normalise.DateOrder(self.day_first.get(column, True), 0, 0, 0))
+
+    @property
+    def average(self) -> dict[str, float]:
+        """Bits that the candidates of training have in each comparison on the average."""
+        return {comparison["name"]: comparison["average"] for comparison in self.report.get("comparisons", ())}
 
     def normalise(self, raw: Mapping[str, str | None]) -> Record:
         """A raw record (by the column names of the training data) as the scorer wants it."""

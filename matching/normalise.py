@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import phonenumbers
+import pycountry
 from anyascii import anyascii
 from nameparser import HumanName
 from nicknames import NickNamer
@@ -21,7 +22,8 @@ MAX_LENGTH = 200  # longer text is no name, address or identifier; what follows 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]+")
 _JUNK = frozenset(
     "na n/a n.a. nan nil none null unknown unk undefined missing "
-    "empty test xxx x anonymous anon guest deceased tbc tbd dummy ? - -- . 0 #n/a".split()
+    "empty test xxx x anonymous anon guest deceased tbc tbd tba dummy refused declined withheld fnu lnu "
+    "? - -- . 0 #n/a".split()
 ) | {
     "not known",
     "not provided",
@@ -29,6 +31,8 @@ _JUNK = frozenset(
     "no data",
     "not given",
     "no name",
+    "no first name",
+    "no last name",
     "not applicable",
     "[object object]",
 }
@@ -44,6 +48,9 @@ _CJK = re.compile(r"[\u3400-\u9fff\uac00-\ud7af]")
 _ROLE_MAILBOXES = frozenset(
     "noreply no-reply donotreply do-not-reply info admin postmaster test none null na unknown".split()
 )
+_COUNTING = "01234567890123456789 98765432109876543210"
+_LONG = ("BR", "CN")  # whose own numbers have eleven digits and no trunk zero before them
+_COUNTRIES = {"uk": "GB", "england": "GB", "scotland": "GB", "wales": "GB"}  # what ISO 3166 does not list
 _STREET_WORDS = {
     "street": "st", "str": "st", "strasse": "st", "avenue": "ave", "av": "ave", "road": "rd", "drive": "dr",
     "lane": "ln", "court": "ct", "place": "pl", "boulevard": "blvd", "crescent": "cres", "close": "cl",
@@ -107,14 +114,17 @@ def person_name(value: str | None) -> str | None:
     return text
 
 
-def given_names(first: str | None, middle: str | None = None) -> tuple[str | None, str | None]:
-    """First given name, and the others as one text."""
+def given_names(first: str | None, middle: str | None = None) -> tuple[str | None, str | None, str | None]:
+    """First given name, the others as one text, and the generation suffix."""
     tokens = [t for t in (person_name(first) or "").split() if t not in _TITLES]
     rest = (person_name(middle) or "").split()
-    if tokens and tokens[-1] in _SUFFIXES and len(tokens) > 1:
-        tokens = tokens[:-1]
+    suffix = None
+    if len(tokens) > 1 and tokens[-1] in _SUFFIXES:
+        suffix = _SUFFIXES[tokens.pop()]
+    if first and _CJK.search(first):  # its signs are the syllables of one name
+        tokens = ["".join(tokens)] if tokens else []
     others = tokens[1:] + rest
-    return (tokens[0] if tokens else None), (" ".join(others) or None)
+    return (tokens[0] if tokens else None), (" ".join(others) or None), suffix
 
 
 def family_name(value: str | None) -> tuple[str | None, str | None]:
@@ -164,10 +174,9 @@ def full_name(value: str | None) -> Name:
     if text is None:
         return Name()
     if _CJK.search(text):
-        words = (person_name(text) or "").split()
-        if not words:
-            return Name()
-        return Name(first="".join(words[1:]) or None, last=words[0])
+        # The family name ends at the first space that is written, else with the first sign.
+        family, *given = text.split() if len(text.split()) > 1 else (person_name(text) or "").split() or [""]
+        return Name(first="".join((person_name(" ".join(given)) or "").split()) or None, last=family_name(family)[0])
     if "," not in text and "(" not in text:
         words = (person_name(text) or "").split()
         words = [w for w in words if w not in _TITLES]
@@ -176,9 +185,9 @@ def full_name(value: str | None) -> Name:
         if len(words) == 2 and not (set(words) & _PARTICLES) and words[1] not in _SUFFIXES:
             return Name(words[0], None, words[1])
     parsed = HumanName(text if text.isascii() else anyascii(text))
-    first, middle = given_names(parsed.first, parsed.middle)
+    first, middle, given_suffix = given_names(parsed.first, parsed.middle)
     last, suffix = family_name(parsed.last)
-    return Name(first, middle, last, suffix or generation(parsed.suffix))
+    return Name(first, middle, last, suffix or generation(parsed.suffix) or given_suffix)
 
 
 def organisation(value: str | None) -> str | None:
@@ -209,37 +218,67 @@ def email(value: str | None) -> str | None:
     if not match:
         return None
     user, domain = match.group(1).split("+")[0], match.group(2).strip(".")
-    if not user or user in _ROLE_MAILBOXES or ("." not in domain and len(domain) < 3):
+    filled_in = len(set(user)) == 1 and user == domain.split(".")[0]  # a@a.com
+    if not user or user in _ROLE_MAILBOXES or filled_in or ("." not in domain and len(domain) < 3):
         return None
     return f"{user}@{domain}"
 
 
-def phone(value: str | None) -> str | None:
-    """National digits: country code (where written) and trunk zero dropped; fewer than 6 or all alike is missing."""
+def phone(value: str | None, country: str | None = None) -> str | None:
+    """National digits, without country code and trunk prefix; fewer than 6, all alike or counting is missing.
+
+    A number without a country code is read as one of the `country`, an ISO code or an English name. Where it is no
+    number there, eleven digits or more are a country code and a number if they can be that and nothing else.
+    """
     text = clean(value)
     if text is None:
         return None
     text = re.split(r"(?i)\s*(?:ext|x)\.?\s*\d+$", text)[0].replace("(0)", "")
     if text.startswith(("+", "00")):
         try:
-            number = phonenumbers.parse("+" + text.lstrip("+0"), None)
-            return _real_digits(str(number.national_number))
+            return _real_digits(str(phonenumbers.parse("+" + text.lstrip("+0"), None).national_number))
         except phonenumbers.NumberParseException:
             pass
-    return _real_digits(re.sub(r"\D", "", text).lstrip("0"))
+    digits = re.sub(r"\D", "", text)
+    found = (region := _region(country)) and _national(digits, region)
+    if not found and len(digits) >= 11 and digits[0] != "0":
+        own = not re.match(r"1\D", text) and digits in (_national(digits, r) for r in _LONG)
+        found = None if own else _national("+" + digits, None)
+    return _real_digits(found or digits.lstrip("0"))
+
+
+def _national(digits: str, region: str | None) -> str | None:
+    """The national digits of a valid number."""
+    try:
+        number = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return None
+    return str(number.national_number) if phonenumbers.is_valid_number(number) else None
+
+
+@lru_cache(maxsize=10_000)
+def _region(country: str | None) -> str | None:
+    text = clean(country)
+    if text is None:
+        return None
+    try:
+        return str(pycountry.countries.lookup(_COUNTRIES.get(text.lower(), text)).alpha_2)
+    except LookupError:
+        return None
 
 
 def _real_digits(digits: str) -> str | None:
-    return digits if len(digits) >= 6 and len(set(digits)) > 2 else None
+    return digits if len(digits) >= 6 and len(set(digits)) > 2 and digits not in _COUNTING else None
 
 
 def identifier(value: str | None) -> str | None:
-    """Letters and digits in upper case; shorter than 3 or one sign repeated is missing."""
+    """Letters and digits in upper case; shorter than 3, one sign repeated or nine digits counting is missing."""
     text = ascii_words(value)
     if text is None:
         return None
     text = text.replace(" ", "").upper()
-    return text if len(text) >= 3 and len(set(text)) > 1 else None
+    counting = len(text) >= 9 and text in _COUNTING
+    return text if len(text) >= 3 and len(set(text)) > 1 and not counting else None
 
 
 def postcode(value: str | None) -> str | None:
@@ -364,9 +403,11 @@ def _century(year: str) -> str:
 
 
 def _iso(year: str, month: str, day: str) -> str | None:
-    if int(year) < 1000 or (int(month), int(day)) == (0, 0):
+    """The date of a birth; what forms fill in where it is unknown, and what is still to come, is none."""
+    found = f"{int(year):04d}-{int(month):02d}-{int(day):02d}"
+    if int(year) < 1000 or (int(month), int(day)) == (0, 0) or found == "1900-01-01":
         return None
-    return f"{int(year):04d}-{int(month):02d}-{int(day):02d}"
+    return found if found <= dt.datetime.now(dt.UTC).date().isoformat() else None
 
 
 def date_from_parts(year: str | None, month: str | None, day: str | None) -> str | None:
@@ -375,6 +416,12 @@ def date_from_parts(year: str | None, month: str | None, day: str | None) -> str
     if not all(p.isdigit() for p in parts) or len(parts[0]) not in (2, 4):
         return None
     return _iso(_century(parts[0]), parts[1], parts[2])
+
+
+def birth_year_at_age(value: str | None) -> str | None:
+    """The year of birth of somebody of this age in 2000: only differences count, and when it was told is unknown."""
+    text = re.sub(r"\.0$", "", clean(value) or "")
+    return str(2000 - int(text)) if re.fullmatch(r"\d{1,2}|1[01]\d", text) and text != "0" else None
 
 
 def birth_year(value: str | None) -> str | None:

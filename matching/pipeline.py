@@ -2,7 +2,6 @@
 
 import datetime as dt
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,15 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from matching import batch, configure, predict, thresholds, train
+from matching import settings as settings_file
 from matching.batch import RECORDS, Record, quote
 from matching.cluster import Clusters, cluster
 from matching.errors import InputError, ModelError, TrainingError
 from matching.fields import FieldMap, LinkType
 from matching.model import Model, new_version
 from matching.scorer import Score, Scorer
+from matching.settings import Overrides
 
 Progress = Callable[[str], None]
-UNIQUE_NAMESPACES = ("user_id", "crm_id")
+Floats = npt.NDArray[np.float64]
+Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # `rid` of both, the lesser first
+NO_PAIRS: Pairs = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 SAMPLE_PAIRS = 600_000  # random pairs from which u is estimated
 FLOOR = -5.0  # bits; pairs below are not kept
 MAX_TRAINING_PAIRS = 2_000_000
@@ -104,8 +107,10 @@ def prepare(
     mapping: Path | Mapping[str, Any] | None = None,
     model: Model | None = None,
     progress: Progress = _quiet,
+    equal: bool = False,
 ) -> Prepared:
-    """Read and normalise files. With a `model`, fields and dates are read as in its training.
+    """Read and normalise files. With a `model`, fields and dates are read as in its training. `equal`: records that
+    equal many others stay among them.
 
     Raises InputError where the files or the mapping cannot be used.
     """  # fmt: skip
@@ -117,11 +122,16 @@ def prepare(
         raise InputError(f"{paths[0].name} has a header but no records")
     fields = batch.field_map(con, columns, mapping if model is None else model.fields.as_dict())
     plan = model.plan if model else batch.make_plan(fields, lambda column: batch.date_order_in(con, column))
-    batch.normalise_table(con, fields, plan, progress)
+    fields = batch.as_read(fields, plan)
+    notes = [*plan.notes, *batch.passed_over(con, columns, fields)]
+    if len(paths) > 1 and not fields.source:
+        notes.append(f"no column tells the source, so each of the {len(paths)} files is one")
+    notes += batch.normalise_table(con, fields, plan, progress)
+    plan = replace(plan, notes=tuple(notes))
     con.execute("DROP TABLE raw")
     link_type: LinkType = fields.link_type or "dedupe"
     cap = rows if link_type == "link" else model.block_cap if model else configure.block_cap(rows)
-    if doubles := batch.set_doubles_aside(con, plan.columns, cap):
+    if doubles := batch.set_doubles_aside(con, plan.columns, rows if equal else cap):
         note = f"{doubles:,} records are equal in every field to one of more than {cap} others, and go where it goes"
         plan = replace(plan, notes=(*plan.notes, note))
     found = configure.profile(con, plan.columns)
@@ -146,9 +156,10 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
 
     `overrides`: keys of a Splink settings file; `comparisons` replace those of the same output column name,
     `blocking_rules_to_generate_predictions` are added, `probability_two_random_records_match` replaces the estimate.
-    Raises TrainingError where the data cannot carry a model.
+    Raises TrainingError where the data cannot carry a model, InputError or ModelError where an override cannot be used.
     """
     con, found = prepared.con, prepared.profile
+    given = settings_file.overrides(con, prepared.plan.columns, overrides or {})
     clock = time.perf_counter()
 
     def lap(name: str) -> None:
@@ -163,28 +174,23 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
             "Map columns that differ between people with `fields:` in a mapping file"
         )
     progress("choosing blocking rules")
-    rules = configure.blocking_rules(con, found, prepared.link_type)
+    rules, cap = configure.blocking_rules(con, found, prepared.link_type)
     if found.rows > 1 and not rules:
         raise TrainingError(
             "no blocking rule gives a pair to compare: values are all different, or shared by more than "
-            f"{configure.block_cap(found.rows)} records each"
+            f"{cap} records each"
         )
-    cap = configure.block_cap(found.rows)
     sql_rules = configure.write_keys(con, rules, cap)
-    extra = [_rule_sql(rule) for rule in (overrides or {}).get("blocking_rules_to_generate_predictions", [])]
     across = " AND l.source <> r.source" if prepared.link_type == "link" else ""
-    sql_rules = [f"{rule}{across}" for rule in (*sql_rules, *extra)]
+    sql_rules = [f"{rule}{across}" for rule in (*sql_rules, *given.rules)]
     lap("choose blocking rules")
     progress("comparing candidate pairs")
-    left, right = predict.candidate_pairs(con, sql_rules)
-    pairs = len(left)
-    if pairs > MAX_TRAINING_PAIRS:
-        taken = np.random.default_rng(1).choice(pairs, MAX_TRAINING_PAIRS, replace=False, shuffle=False)
-        left, right = left[taken], right[taken]
-    train.write_term_frequencies(con, comparisons)
-    unique = [f"id_{ns}" for ns in UNIQUE_NAMESPACES if f"id_{ns}" in prepared.plan.columns]
-    scale = pairs / max(len(left), 1)
-    candidates = train.patterns(con, comparisons, prepared.plan.columns, (left, right), scale, unique)
+    pairs = predict.candidate_pairs(con, sql_rules)
+    train.write_term_frequencies(
+        con, given.term_frequencies | {level.tf: level.u for c in comparisons for level in c.levels if level.tf}
+    )
+    labelled = train.labelled_pairs(con, prepared.link_type) if prepared.fields.person else NO_PAIRS
+    candidates = train.patterns(con, comparisons, prepared.plan.columns, *_to_train_on(pairs, labelled))
     lap("compare candidate pairs")
     progress("estimating u from random pairs")
     total = train.total_pairs(con, prepared.link_type)
@@ -198,15 +204,33 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     if len(comparisons) == 1:
         trained.warnings.append(f"{comparisons[0].name} alone says too little to merge records by; map more columns")
     settings = predict.settings_dict(_trained_comparisons(comparisons, trained), sql_rules, trained.prior)
-    _override(settings, overrides or {})
+    weight = train.weights(comparisons, candidates, trained.m, trained.u, trained.prior)
+    blocked = candidates.label != train.MISSED
+    hold = train.labels_that_hold(comparisons, candidates, trained)
+    known = thresholds.Labelled(np.where(blocked, weight, -np.inf), hold)
+    weight, size, matches = weight[blocked], candidates.count[blocked], trained.matches
+    if given != Overrides():
+        given.apply(settings)
+        predict.predict(con, settings, FLOOR)
+        edges = con.sql("SELECT rid_l, rid_r, match_weight FROM edges").fetchnumpy()
+        weight = np.asarray(edges["match_weight"], dtype=np.float64)
+        size = np.ones(len(weight))
+        found_ones = weight[_in(labelled, (edges["rid_l"], edges["rid_r"]))]
+        known = thresholds.Labelled(
+            np.append(found_ones, -np.inf), np.append(np.ones(len(found_ones)), len(labelled[0]) - len(found_ones))
+        )
+        matches = settings["probability_two_random_records_match"] * total
+        lap("weigh by the settings file")
+    chosen, curve = thresholds.choose(weight, size, matches, found.rows, known)
+    averages = train.averages(comparisons, candidates, trained.m, trained.u)
+    average = {c.name: bits for c, bits in zip(comparisons, averages, strict=True)}
     trained_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    chosen, curve = _expected(candidates, comparisons, trained, found.rows)
     return Model(
         version=new_version(prepared.fingerprint, trained_at),
         settings=settings,
-        term_frequencies=train.read_term_frequencies(con, comparisons),
+        term_frequencies=train.read_term_frequencies(con, settings_file.tf_columns(settings)),
         thresholds=chosen,
-        fields=prepared.fields,
+        fields=replace(prepared.fields, person=None),
         day_first=prepared.plan.day_first,
         rules=tuple(rules),
         block_cap=cap,
@@ -218,15 +242,22 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
             "sources": found.sources,
             "link_type": prepared.link_type,
             "pairs_possible": total,
-            "pairs_compared": pairs,
-            "matches_expected": trained.matches,
+            "pairs_compared": len(pairs[0]),
+            "matches_expected": matches,
             "household_pairs": trained.homes,
             "iterations": trained.iterations,
             "warnings": trained.warnings,
-            "notes": list(prepared.plan.notes),
+            "notes": [*prepared.plan.notes, *_said_of_labels(prepared, candidates, known), *given.notes],
             "filled": dict(found.filled),
             "distinct": dict(found.distinct),
-            "comparisons": [{"name": c.name, "why": c.why} for c in comparisons],
+            "comparisons": [
+                {
+                    "name": (name := c["output_column_name"]),
+                    "why": c.get("comparison_description", ""),
+                    "average": round(average.get(name, 0.0), 2),
+                }
+                for c in settings["comparisons"]
+            ],
             "rules": [{"rule": r.text, "pairs": r.pairs, "blocks_left_out": r.dropped} for r in rules],
             "curve": [[p.weight, p.precision, p.recall, p.f1] for p in curve],
             "seconds": {name: round(s, 2) for name, s in prepared.seconds.items()},
@@ -234,15 +265,38 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     )
 
 
-def _expected(
-    candidates: train.Patterns, comparisons: Sequence[configure.Comparison], trained: train.Trained, rows: int
-) -> tuple[thresholds.Thresholds, list[thresholds.Point]]:
-    weight = train.weights(comparisons, candidates, trained.m, trained.u, trained.prior)
-    return thresholds.choose(weight, candidates.count * candidates.scale, trained.matches, rows)
+def _said_of_labels(prepared: Prepared, candidates: train.Patterns, known: thresholds.Labelled) -> list[str]:
+    """For the report: what the labelled pairs were used for."""
+    if not prepared.fields.person:
+        return []
+    pairs = int(candidates.seen[candidates.label != train.UNKNOWN].sum())
+    missed = int(candidates.seen[candidates.label == train.MISSED].sum())
+    told = f"{pairs:,} pairs are known to be one person's by {prepared.fields.person}"
+    if not pairs:
+        return [f"{told}: no value is shared by 2 to {train.LABELS_SHARED} records"]
+    said = f"{told}, {missed:,} of which no blocking rule finds; {known.total:,.0f} of them seem to be right"
+    used = "they tell m" if known.total >= train.LABELS_ENOUGH else "too few to tell m by themselves"
+    return [f"{said}: {used}, and recall is measured on them"]
 
 
-def _rule_sql(rule: object) -> str:
-    return str(cast("dict[str, Any]", rule)["blocking_rule"]) if isinstance(rule, dict) else str(rule)
+def _to_train_on(pairs: Pairs, labelled: Pairs) -> tuple[Pairs, Floats, npt.NDArray[np.int8]]:
+    """A sample of the candidates, and every labelled pair; the pairs that each stands for, and what is known of it."""
+    others = np.flatnonzero(~_in(pairs, labelled))
+    taken = others
+    if len(others) > MAX_TRAINING_PAIRS:
+        taken = np.random.default_rng(1).choice(others, MAX_TRAINING_PAIRS, replace=False, shuffle=False)
+    label = np.where(_in(labelled, pairs), train.FOUND, train.MISSED)
+    return (
+        (np.concatenate([pairs[0][taken], labelled[0]]), np.concatenate([pairs[1][taken], labelled[1]])),
+        np.concatenate([np.full(len(taken), len(others) / max(len(taken), 1)), np.ones(len(label))]),
+        np.concatenate([np.full(len(taken), train.UNKNOWN), label]).astype(np.int8),
+    )
+
+
+def _in(pairs: Pairs, others: Pairs) -> npt.NDArray[np.bool_]:
+    """Which of the pairs are among the others?"""
+    rows = max((int(ends.max()) for ends in (*pairs, *others) if len(ends)), default=0) + 1
+    return np.isin(pairs[0] * rows + pairs[1], others[0] * rows + others[1])
 
 
 def _trained_comparisons(comparisons: Sequence[configure.Comparison], trained: train.Trained) -> list[dict[str, Any]]:
@@ -255,39 +309,6 @@ def _trained_comparisons(comparisons: Sequence[configure.Comparison], trained: t
                 level["u_probability"] = min(float(trained.u[k][i]), 1.0)
         out.append(described)
     return out
-
-
-def _override(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    known = {"comparisons", "blocking_rules_to_generate_predictions", "probability_two_random_records_match"}
-    if unknown := set(overrides) - known:
-        raise InputError(
-            f"settings: {sorted(unknown)[0]!r} cannot be overridden; expected one of {', '.join(sorted(known))}"
-        )
-    comparisons = cast("list[dict[str, Any]]", settings["comparisons"])
-    for given in cast("list[dict[str, Any]]", overrides.get("comparisons", [])):
-        name = given.get("output_column_name")
-        trained = [
-            ("m_probability" in level and "u_probability" in level) or level.get("is_null_level")
-            for level in given.get("comparison_levels", [])
-        ]
-        if not name or not trained or not all(trained):
-            raise InputError(
-                "settings: a comparison needs output_column_name, and m_probability and u_probability in each level"
-            )
-        comparisons[:] = [c for c in comparisons if c["output_column_name"] != name] + [given]
-    if "probability_two_random_records_match" in overrides:
-        settings["probability_two_random_records_match"] = float(overrides["probability_two_random_records_match"])
-
-
-def load_settings(path: Path) -> dict[str, Any]:
-    """A settings file in Splink's own terms (JSON). Raises InputError."""
-    try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path.name} is not a readable JSON settings file") from error
-    if not isinstance(loaded, dict):
-        raise InputError(f"{path.name} must hold a JSON object with Splink settings")
-    return cast("dict[str, Any]", loaded)
 
 
 def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outcome:
@@ -352,7 +373,7 @@ class Weigher:
     """Scores pairs that no blocking rule produced; records are fetched when the first of a group is asked for."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, model: Model) -> None:
-        self.con, self.scorer = con, Scorer(model.settings, model.term_frequencies)
+        self.con, self.scorer = con, Scorer(model.settings, model.term_frequencies, model.average)
         self.columns = model.plan.columns
         self.records: dict[int, Record] = {}
 
@@ -391,7 +412,7 @@ def run(
     """  # fmt: skip
     prepared = prepare(con or connect(), paths, mapping, model, progress)
     if model is None:
-        model = fit(prepared, load_settings(settings) if settings else None, progress)
+        model = fit(prepared, settings_file.load_settings(settings) if settings else None, progress)
     elif missing := set(model.plan.columns) - set(prepared.plan.columns):
         raise ModelError(f"the model needs the fields {', '.join(sorted(missing))}, which this file lacks")
     return apply(prepared, model, progress)

@@ -1,7 +1,7 @@
 """Batch prediction: candidate pairs by the blocking rules, and by Splink the weights of those that can matter."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, cast
 
@@ -13,10 +13,11 @@ from splink import DuckDBAPI, Linker, SettingsCreator
 
 from matching.batch import RECORDS, quote
 from matching.bound import Bound
+from matching.configure import KEY_RULE
+from matching.settings import tf_columns
 
 Ints = npt.NDArray[np.int64]
 AT_ONCE = 4_000_000  # pairs of blocks that are made before those within one source are left out
-_KEY_RULE = re.compile(r"l\.(bk_\d+) = r\.\1( AND l\.source <> r\.source)?")
 
 
 def candidate_pairs(con: duckdb.DuckDBPyConnection, rules: Sequence[str]) -> tuple[Ints, Ints]:
@@ -28,7 +29,7 @@ def candidate_pairs(con: duckdb.DuckDBPyConnection, rules: Sequence[str]) -> tup
     rows = con.sql(f"SELECT coalesce(max(rid), 0) + 1 FROM {RECORDS}").fetchall()[0][0]
     found: list[Ints] = [np.empty(0, dtype=np.int64)]
     for rule in rules:
-        if key := _KEY_RULE.fullmatch(rule):
+        if key := KEY_RULE.fullmatch(rule):
             found += _in_blocks(con, key[1], bool(key[2]), rows)
         else:
             pairs = f"{RECORDS} l JOIN {RECORDS} r ON ({rule}) WHERE l.rid < r.rid"
@@ -70,12 +71,7 @@ def linker(con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> tuple
         validate_settings=False,  # it takes a second, and only writes to the log
         log_level=None,  # Splink would turn its own logging on, and print into a caller's JSON
     )
-    for column in sorted({
-        level["tf_adjustment_column"]
-        for comparison in settings["comparisons"]
-        for level in comparison["comparison_levels"]
-        if "tf_adjustment_column" in level
-    }):  # fmt: skip
+    for column in tf_columns(settings):
         name = f"splink_tf_{column}"
         con.execute(
             f"CREATE OR REPLACE TABLE {quote(name)} AS SELECT value AS {quote(column)}, tf AS {quote('tf_' + column)} "
@@ -104,8 +100,10 @@ def settings_dict(
 def predict(con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any], least_weight: float) -> int:
     """Table `edges` (rid_l, rid_r, match_weight) of the candidate pairs at or above a weight; gives their number."""
     rules = cast("list[dict[str, str]]", settings["blocking_rules_to_generate_predictions"])
-    left, right = candidate_pairs(con, [rule["blocking_rule"] for rule in rules])
-    can = Bound(con, settings).reaching(left, right, least_weight)
+    with ThreadPoolExecutor(1) as pool:  # each of the two keeps one processor busy
+        bound = pool.submit(Bound, con.cursor(), settings)
+        left, right = candidate_pairs(con, [rule["blocking_rule"] for rule in rules])
+        can = bound.result().reaching(left, right, least_weight)
     con.register("reaching", pa.table({"join_key_l": left[can], "join_key_r": right[can]}))
     con.execute("CREATE OR REPLACE TABLE candidates AS SELECT '0' AS match_key, * FROM reaching")
     con.unregister("reaching")

@@ -291,13 +291,18 @@ def waterfall(score: Score, prior: float) -> str:
 
 
 def _sizes(sizes: Mapping[int, int], outcome: Outcome) -> str:
-    rows = [("records", str(size), float(sizes[size])) for size in sorted(sizes)[:20]]
-    note = [f"{sizes[size]:,}" for size in sorted(sizes)[:20]]
+    shown = sorted(sizes)
+    shown = shown if len(shown) <= 20 else [*shown[:10], *shown[-10:]]
+    rows = [("records", str(size), float(sizes[size])) for size in shown]
+    note = [f"{sizes[size]:,}" for size in shown]
     alone = sizes.get(1, 0)
-    words = (
-        f"<p>{alone:,} records stand alone. Cross-checks refused {outcome.clusters.refused:,} unions that a link "
-        f"asked for; {outcome.clusters.exclusive_refused:,} more would have put two records of a source that "
-        "holds each person once into one cluster.</p>"
+    left_out = len(sizes) - len(shown)
+    words = f"<p>{left_out:,} sizes between the ten smallest and the ten largest are not shown.</p>" if left_out else ""
+    words += (
+        f"<p>{alone:,} records stand alone. Cross-checks, and the bound on a cluster's size, refused "
+        f"{outcome.clusters.refused:,} unions that a link asked for; "
+        f"{outcome.clusters.exclusive_refused:,} more would have put two records of a source that holds each "
+        "person once into one cluster.</p>"
     )
     unlinkable = outcome.unlinkable
     words += (

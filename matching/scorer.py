@@ -2,15 +2,16 @@
 
 Splink takes a fifth of a second to score one record; the same arithmetic without a database takes microseconds. The
 source of truth is the model's own SQL: each level's condition is parsed and written out as Python, so that a scorer
-is Splink's result to the last rounding. SQL's three-valued logic is kept by translating a condition twice: `true(e)`
-is a Python test that holds exactly where `e` is TRUE, `false(e)` where it is FALSE (NULL is neither).
+is Splink's result to the last rounding. SQL's three-valued logic is kept by translating a condition in two ways: to a
+Python test that holds exactly where it is TRUE, or exactly where it is FALSE (NULL is neither).
 
 A similarity that several levels use is computed once, where it is first needed. Most candidates of a record are far
-from a match: what can weigh most is compared first, and a pair that can no longer reach what is asked for is left.
+from a match: what tells most is compared first, and a pair that can no longer reach what is asked for is left.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -23,8 +24,7 @@ from matching.batch import Record
 from matching.errors import ModelError
 
 
-@dataclass(frozen=True, slots=True)
-class LevelScore:
+class LevelScore(NamedTuple):
     """One comparison's outcome: the level's label and its weight in bits, term frequencies included."""
 
     comparison: str
@@ -32,8 +32,7 @@ class LevelScore:
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """`probability` = 2^weight / (1 + 2^weight); the weight is the prior's plus that of every level."""
 
     weight: float
@@ -50,8 +49,8 @@ class Adjustment(NamedTuple):
     least: float
 
     def bits(self, share: float) -> float:
-        """What is added where the commoner value has this share; nothing where neither's is known."""
-        return self.weight * (self.log2_u - math.log2(max(share, self.least))) if share else 0.0
+        """What is added where the commoner value has this share: the less, the more common it is."""
+        return self.weight * (self.log2_u - math.log2(max(share, self.least)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,37 +73,87 @@ def _overlap(left: Sequence[str], right: Sequence[str]) -> bool:
     return not set(left).isdisjoint(right)
 
 
-def _jaro(left: str, right: str) -> float:
-    return Jaro.similarity(left, right) if left else 0.0
-
-
-def _jaro_winkler(left: str, right: str) -> float:
-    """To DuckDB two empty texts are wholly unlike, to rapidfuzz wholly alike."""
-    return JaroWinkler.similarity(left, right) if left else 0.0
+def _adjusted(bits: Mapping[str, float], left: str, right: str) -> float:
+    """Bits of the commoner of two values; nothing where neither is known."""
+    if left == right:
+        return bits.get(left, 0.0)
+    return min((bits[value] for value in (left, right) if value in bits), default=0.0)
 
 
 _HELPERS: dict[str, Any] = {
-    "jaro_winkler_similarity": _jaro_winkler,
-    "jaro_similarity": _jaro,
+    "jaro_winkler": JaroWinkler.similarity,
+    "jaro": Jaro.similarity,
     "levenshtein": Levenshtein.distance,
     "damerau_levenshtein": DamerauLevenshtein.distance,
-    "list_has_any": _overlap,
-    "_integer": _integer,
+    "overlap": _overlap,
+    "integer": _integer,
+    "adjusted": _adjusted,
+}
+#: Functions of SQL as Python. To DuckDB two empty texts are wholly unlike, to rapidfuzz wholly alike.
+_FUNCTIONS = {
+    "jaro_winkler_similarity": "(jaro_winkler({0}, {1}) if {0} else 0.0)",
+    "jaro_similarity": "(jaro({0}, {1}) if {0} else 0.0)",
+    "levenshtein": "levenshtein({0}, {1}, score_cutoff={2})",
+    "damerau_levenshtein": "damerau_levenshtein({0}, {1})",
+    # Most lists hold one text.
+    "list_has_any": "({0}[0] in {1} if len({0}) == 1 else overlap({0}, {1}))",
 }
 SLACK = 1e-9  # bits; the same sum in another order
 _COMPARE: dict[type[ex.Expr], str] = {ex.EQ: "==", ex.NEQ: "!=", ex.LT: "<", ex.LTE: "<=", ex.GT: ">", ex.GTE: ">="}
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
-class _Compiler:
-    """Writes conditions as Python. What they need is computed when it is first asked for, once for all of them.
+#: What is known on the way to a place: names whose value has been computed, and, after a !, names that are not None.
+_Facts = frozenset[str]
 
-    A value is two texts: one that computes it unless it has been, and its name, for when it surely has been.
+
+class _Value(NamedTuple):
+    """A value as Python: what finds it, its name from then on, and what is known then."""
+
+    find: str
+    name: str
+    known: _Facts
+
+
+class _Test(NamedTuple):
+    """A test as Python, and what is known where it holds and where it does not."""
+
+    code: str
+    held: _Facts
+    failed: _Facts
+
+
+class _Operands(NamedTuple):
+    """Values of which none may be None: what finds those that could be, and how each is written once none is.
+
+    `first` is known where one is None, `all` where none is.
     """
 
-    def __init__(self) -> None:
+    checks: list[str]
+    texts: list[str]
+    names: list[str]
+    first: _Facts
+    all: _Facts
+
+
+class _Compiler:
+    """Writes conditions as Python, in the order in which they run.
+
+    What they need is computed where it is first asked for, once for all of them. What is known by then is not asked
+    again: that a value has been computed, and that it is not None.
+    """
+
+    def __init__(self, conditions: Iterable[ex.Expr]) -> None:
         self.name = ""
-        self.names: dict[str, str] = {}  # how it is computed → name
+        self.names: dict[str, str] = {}  # SQL → name
+        self.columns: dict[str, str] = {}  # name → what reads it, which is done before the comparison that asks first
+        self.parts: dict[str, list[str]] = {}  # name → those that are not None where it is not
+        self.written: set[str] = set()
+        self.doubtful: set[str] = set()  # asked for where it may or may not have been computed
+        conditions = list(conditions)
+        tests = Counter(test.sql() for whole in conditions for test in whole.find_all(ex.And, ex.Or))
+        self.repeated = {sql for sql, times in tests.items() if times > 1}
+        self.furthest = _furthest(conditions)
 
     def refuse(self, node: ex.Expr) -> ModelError:
         return ModelError(
@@ -113,58 +162,98 @@ class _Compiler:
             "damerau_levenshtein or list_has_any"
         )
 
-    def once(self, code: str) -> tuple[str, str]:
-        name = self.names.setdefault(code, f"v_{len(self.names)}")
-        return f"({name} if {name} is not _unknown else ({name} := {code}))", name
+    def named(self, node: ex.Expr) -> str:
+        return self.names.setdefault(node.sql(), f"v_{len(self.names)}")
 
-    def of(self, code: str, *arguments: ex.Expr) -> tuple[str, str]:
-        """`code` with the arguments in place of {}; None where one of them is."""
-        values = [self.value(argument) for argument in arguments]
-        missing = " or ".join(f"{find} is None" for find, name in values if name.isidentifier())
-        computed = code.format(*(name for _, name in values))
-        return self.once(f"None if {missing} else {computed}" if missing else computed)
+    def once(self, name: str, code: str) -> str:
+        """Computes what it names, unless that has been done."""
+        if name not in self.written:
+            self.written.add(name)
+            return f"({name} := {code})"
+        self.doubtful.add(name)
+        return f"({name} if {name} is not _unknown else ({name} := {code}))"
 
-    def column(self, node: ex.Column) -> tuple[str, str]:
-        base, side = node.name[:-2], {"_l": "left", "_r": "right"}.get(node.name[-2:])
-        if side is None:
-            raise self.refuse(node)
-        return self.once(f"{side}.get({base!r})")
+    def present(self, name: str) -> _Facts:
+        """What is known where a value is not None."""
+        return _Facts({name, f"!{name}"}).union(*map(self.present, self.parts.get(name, [])))
 
-    def value(self, node: ex.Expr) -> tuple[str, str]:
+    def operands(self, nodes: Sequence[ex.Expr], known: _Facts) -> _Operands:
+        checks: list[str] = []
+        texts: list[str] = []
+        names: list[str] = []
+        first: _Facts | None = None
+        # A value that cannot be None is computed where it is used, which is after all checks.
+        used: _Facts = _Facts()
+        for node in nodes:
+            value = self.value(node, known)
+            if not value.name.isidentifier():
+                texts.append(value.name)
+                continue
+            names.append(value.name)
+            if f"!{value.name}" in value.known:
+                texts.append(value.find)
+                used |= value.known
+                continue
+            checks.append(value.find)
+            texts.append(value.name)
+            first = first or value.known
+            known = value.known | self.present(value.name)
+        every = known | used
+        return _Operands(checks, texts, names, every if first is None else first, every)
+
+    def of(self, node: ex.Expr, known: _Facts, code: str, *arguments: ex.Expr, total: bool = True) -> _Value:
+        """`code` with the arguments in place of {}; None where one of them is, else never where it is `total`."""
+        name = self.named(node)
+        if name in known:
+            return _Value(name, name, known)
+        found = self.operands(arguments, known)
+        self.parts[name] = found.names
+        computed = code.format(*found.texts)
+        if found.checks:
+            computed = f"None if {' or '.join(f'{find} is None' for find in found.checks)} else {computed}"
+        sure = {name, f"!{name}"} if total and not found.checks else {name}
+        return _Value(self.once(name, computed), name, found.first | sure)
+
+    def value(self, node: ex.Expr, known: _Facts) -> _Value:
         match node:
             case ex.Paren():
-                return self.value(node.this)
+                return self.value(node.this, known)
             case ex.Column():
-                return self.column(node)
+                side = {"_l": "left", "_r": "right"}.get(node.name[-2:])
+                if side is None:
+                    raise self.refuse(node)
+                name = self.named(node)
+                self.columns[name] = f"{side}.get({node.name[:-2]!r})"
+                return _Value(name, name, known | {name})
             case ex.Literal():
                 text = repr(str(node.this)) if node.is_string else str(node.this)
-                return text, text
+                return _Value(text, text, known)
             case ex.Neg() if isinstance(node.this, ex.Literal):
-                return f"-{node.this.this}", f"-{node.this.this}"
+                return _Value(f"-{node.this.this}", f"-{node.this.this}", known)
             case ex.Neg():
-                return self.of("-{}", node.this)
+                return self.of(node, known, "-{}", node.this)
             case ex.Sub():
-                return self.of("{} - {}", node.this, node.expression)
+                return self.of(node, known, "{} - {}", node.this, node.expression)
             case ex.Abs():
-                return self.of("abs({})", node.this)
+                return self.of(node, known, "abs({})", node.this)
             case ex.Length():
-                return self.of("len({})", node.this)
+                return self.of(node, known, "len({})", node.this)
             case ex.Substring():
                 start, length = (self.whole(node, name) for name in ("start", "length"))
-                return self.of(f"{{}}[{start - 1}:{start - 1 + length}]", node.this)
+                return self.of(node, known, f"{{}}[{start - 1}:{start - 1 + length}]", node.this)
             case ex.Right():
-                return self.of(f"{{}}[-{self.whole(node, 'expression')}:]", node.this)
+                return self.of(node, known, f"{{}}[-{self.whole(node, 'expression')}:]", node.this)
             case ex.TryCast():
-                return self.of("_integer({})", node.this)
+                return self.of(node, known, "integer({})", node.this, total=False)
             case ex.Levenshtein():
-                return self.of("levenshtein({}, {})", node.this, node.expression)
+                code = _FUNCTIONS["levenshtein"].format("{0}", "{1}", self.furthest.get(node.sql()))
+                return self.of(node, known, code, node.this, node.expression)
             case ex.ArrayOverlaps():
-                return self.of("list_has_any({}, {})", node.this, node.expression)
+                return self.of(node, known, _FUNCTIONS["list_has_any"], node.this, node.expression)
             case ex.JarowinklerSimilarity():
-                return self.of("jaro_winkler_similarity({}, {})", node.this, node.expression)
-            case ex.Anonymous() if (function := str(node.this).lower()) in _HELPERS:
-                arguments = cast("list[ex.Expr]", node.expressions)
-                return self.of(f"{function}({', '.join('{}' for _ in arguments)})", *arguments)
+                return self.of(node, known, _FUNCTIONS["jaro_winkler_similarity"], node.this, node.expression)
+            case ex.Anonymous() if (code := _FUNCTIONS.get(str(node.this).lower())) and len(node.expressions) == 2:
+                return self.of(node, known, code, *node.expressions)
             case _:
                 raise self.refuse(node)
 
@@ -174,105 +263,147 @@ class _Compiler:
             raise self.refuse(node)
         return int(str(found.this))
 
-    def true(self, node: ex.Expr) -> str:
-        """A test that holds where the condition is TRUE."""
+    def test(self, node: ex.Expr, known: _Facts, wanted: bool = True) -> _Test:
+        """A test that holds exactly where the condition is TRUE, or where it is FALSE if that is wanted."""
         match node:
             case ex.Paren():
-                return self.true(node.this)
-            case ex.And():
-                return f"({self.true(node.this)} and {self.true(node.expression)})"
-            case ex.Or():
-                return f"({self.true(node.this)} or {self.true(node.expression)})"
+                return self.test(node.this, known, wanted)
             case ex.Not():
-                return self.false(node.this)
+                return self.test(node.this, known, not wanted)
             case ex.Boolean():
-                return "True" if node.this else "False"
+                return _Test(str(bool(node.this) is wanted), known, known)
+            case ex.And() | ex.Or():
+                return self.both(node, known, wanted)
             case ex.Is():
-                return f"({self.value(node.this)[0]} is None)"
+                return self.missing(node, known, wanted)
             case ex.Coalesce() if isinstance(default := node.expressions[0], ex.Boolean):
-                return f"(not {self.false(node.this)})" if default.this else self.true(node.this)
-            case _ if type(node) in _COMPARE:
-                return self.compare(cast("ex.Binary", node), _COMPARE[type(node)])
+                if bool(default.this) is not wanted:
+                    return self.test(node.this, known, wanted)
+                code, held, failed = self.test(node.this, known, not wanted)
+                return _Test(f"(not {code})", failed, held)
+            case ex.Binary() if type(node) in _COMPARE:
+                found = self.operands((node.this, node.expression), known)
+                operator = _COMPARE[type(node)] if wanted else _OPPOSITE[_COMPARE[type(node)]]
+                compared = f"{found.texts[0]} {operator} {found.texts[1]}"
+                code = " and ".join([*(f"{find} is not None" for find in found.checks), compared])
+                return _Test(f"({code})", found.all, found.first)
             case _:
-                return f"({self.value(node)[0]} is True)"
+                value = self.value(node, known)
+                return _Test(f"({value.find} is {wanted})", value.known | self.present(value.name), value.known)
 
-    def false(self, node: ex.Expr) -> str:
-        """A test that holds where the condition is FALSE."""
-        match node:
-            case ex.Paren():
-                return self.false(node.this)
-            case ex.And():
-                return f"({self.false(node.this)} or {self.false(node.expression)})"
-            case ex.Or():
-                return f"({self.false(node.this)} and {self.false(node.expression)})"
-            case ex.Not():
-                return self.true(node.this)
-            case ex.Boolean():
-                return "False" if node.this else "True"
-            case ex.Is():
-                return f"({self.value(node.this)[0]} is not None)"
-            case ex.Coalesce() if isinstance(default := node.expressions[0], ex.Boolean):
-                return self.false(node.this) if default.this else f"(not {self.true(node.this)})"
-            case _ if type(node) in _COMPARE:
-                return self.compare(cast("ex.Binary", node), _OPPOSITE[_COMPARE[type(node)]])
-            case _:
-                return f"({self.value(node)[0]} is False)"
+    def both(self, node: "ex.And | ex.Or", known: _Facts, wanted: bool) -> _Test:
+        """A test of two, which is computed once for all conditions that it is a part of."""
+        name = self.named(node) if wanted and node.sql() in self.repeated else ""
+        a = self.test(node.this, known, wanted)
+        if isinstance(node, ex.And) is wanted:
+            b = self.test(node.expression, a.held, wanted)
+            found = _Test(f"({a.code} and {b.code})", b.held, a.failed & b.failed)
+        else:
+            b = self.test(node.expression, a.failed, wanted)
+            found = _Test(f"({a.code} or {b.code})", a.held & b.held, b.failed)
+        if not name:
+            return found
+        code = name if name in known else self.once(name, found.code)
+        return _Test(code, found.held | {name}, found.failed | {name})
 
-    def compare(self, node: "ex.Binary", operator: str) -> str:
-        sides = (self.value(node.this), self.value(node.expression))
-        known = [f"{find} is not None" for find, name in sides if name.isidentifier()]
-        return "(" + " and ".join([*known, f"{sides[0][1]} {operator} {sides[1][1]}"]) + ")"
+    def missing(self, node: "ex.Is", known: _Facts, wanted: bool) -> _Test:
+        value = self.value(node.this, known)
+        present = value.known | self.present(value.name)
+        if f"!{value.name}" in known:
+            return _Test(str(not wanted), present, present)
+        code = f"({value.find} is {'None' if wanted else 'not None'})"
+        return _Test(code, value.known, present) if wanted else _Test(code, present, value.known)
 
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """A trained comparison. `most`: the greatest weight of a pair in it, in bits."""
+    """A trained comparison. `most`: the greatest weight of a pair in it, in bits; `tells`: how far below it the pairs
+    that are compared are on the average.
+    """
 
     name: str
-    conditions: tuple[str, ...]
+    conditions: tuple[ex.Expr, ...]
     levels: tuple[TrainedLevel, ...]
     most: float
+    tells: float
 
 
-def _comparison(comparison: Mapping[str, Any], rarest: Mapping[str, float]) -> _Comparison:
+def _furthest(conditions: Iterable[ex.Expr]) -> dict[str, int]:
+    """The greatest number that each edit distance (SQL) is compared with: one beyond it need not be known exactly."""
+    found: dict[str, int | None] = {}
+    for distance in (node for whole in conditions for node in whole.find_all(ex.Levenshtein)):
+        test, sql = distance.parent, distance.sql()
+        bound = test.expression if isinstance(test, ex.Binary) and type(test) in _COMPARE else None
+        most, known = bound.name if isinstance(bound, ex.Literal) and not bound.is_string else "", found.get(sql, 0)
+        found[sql] = max(known, int(most)) if most.isdecimal() and known is not None else None
+    return {sql: most for sql, most in found.items() if most is not None}
+
+
+def _parsed(condition: str) -> ex.Expr:
+    if condition.strip().upper() == "ELSE":
+        return ex.true()
+    parsed = sqlglot.parse_one(condition, read="duckdb")
+    for identifier in parsed.find_all(ex.Identifier):
+        # One column has one name, however it is written.
+        identifier.set("quoted", False)
+    return parsed
+
+
+def _comparison(
+    comparison: Mapping[str, Any], rarest: Mapping[str, float], average: Mapping[str, float]
+) -> _Comparison:
     described = cast("list[dict[str, Any]]", comparison["comparison_levels"])
     levels = tuple(trained_level(comparison, level) for level in described)
     most = max(lv.weight + (max(0.0, lv.tf.bits(1.0), lv.tf.bits(rarest.get(lv.tf.column, 1.0))) if lv.tf else 0.0)
                for lv in levels)  # fmt: skip
-    conditions = tuple(str(level["sql_condition"]) for level in described)
-    return _Comparison(str(comparison["output_column_name"]), conditions, levels, most)
+    conditions = tuple(_parsed(str(level["sql_condition"])) for level in described)
+    name = str(comparison["output_column_name"])
+    return _Comparison(name, conditions, levels, most, most - average.get(name, 0.0))
 
 
 def _compile(
-    comparisons: Sequence[_Comparison], prior: float, adjust: Callable[[Adjustment, Record, Record], float]
+    comparisons: Sequence[_Comparison], prior: float, bits: Mapping[Adjustment, Mapping[str, float]]
 ) -> Callable[[Record, Record, float], tuple[int, ...] | None]:
     """The index of each comparison's level as a function of two records; None where their weight is below `least`.
 
-    What can weigh most is looked at first, and the rest only while it could still lift the pair that high.
+    What tells most is looked at first, and the rest only while it could still lift the pair that high.
     """
-    compiler = _Compiler()
-    body: list[str] = []
-    order = sorted(range(len(comparisons)), key=lambda k: -comparisons[k].most)
-    names: dict[str, Any] = {**_HELPERS, "_unknown": object(), "_adjust": adjust}
+    order = sorted(range(len(comparisons)), key=lambda k: -comparisons[k].tells)
+    compiler = _Compiler(condition for comparison in comparisons for condition in comparison.conditions)
+    names = dict(_HELPERS)
+    body: list[list[str]] = []
+    named: list[list[str]] = []
     rest = sum(c.most for c in comparisons) + SLACK
+    known = _Facts()
     for k in order:
         comparison = comparisons[k]
         compiler.name = comparison.name
-        for index, sql in enumerate(comparison.conditions):
-            otherwise = sql.strip().upper() == "ELSE"
-            test = "True" if otherwise else compiler.true(sqlglot.parse_one(sql, read="duckdb"))
-            body.append(f"{'elif' if index else 'if'} {test}: n_{k} = {index}")
-        body.append(f"else: n_{k} = {len(comparison.conditions)}")
-        body.append(f"total += w_{k}[n_{k}]")
-        names |= {f"w_{k}": [lv.weight for lv in comparison.levels], f"tf_{k}": [lv.tf for lv in comparison.levels]}
-        if any(lv.tf for lv in comparison.levels):
-            body.append(f"if tf_{k}[n_{k}]: total += _adjust(tf_{k}[n_{k}], left, right)")
+        before = set(compiler.names.values())
+        lines: list[str] = []
+        outcomes: list[_Facts] = []
+        for index, (condition, level) in enumerate(zip(comparison.conditions, comparison.levels, strict=True)):
+            test, held, known = compiler.test(condition, known)
+            outcomes.append(held)
+            lines.append(f"{'elif' if index else 'if'} {test}:")
+            lines.append(f"    n_{k} = {index}; total += {level.weight!r}")
+            if level.tf:
+                names[f"tf_{k}_{index}"] = bits[level.tf]
+                values = (compiler.value(ex.column(f"{level.tf.column}_{side}"), known).name for side in "lr")
+                lines[-1] += f" + adjusted(tf_{k}_{index}, {', '.join(values)})"
+        known = _Facts.intersection(*outcomes)
         rest -= comparison.most
-        body.append(f"if total + {rest!r} < least: return None")
-    body.append(f"return ({''.join(f'n_{k}, ' for k in range(len(comparisons)))})")
-    unknown = "".join(f"{name} = " for name in compiler.names.values())
-    lines = [f"{unknown}_unknown", f"total = {prior!r}", *body]
-    source = "def levels(left, right, least):\n" + "\n".join(f"    {line}" for line in lines)
+        lines.append(f"if total + {rest!r} < least: return None")
+        body.append(lines)
+        named.append([name for name in compiler.names.values() if name not in before])
+    lines = [f"total = {prior!r}"]
+    for own, here in zip(body, named, strict=True):
+        # What only a later comparison asks for is not read for most pairs.
+        lines += (f"{name} = {compiler.columns[name]}" for name in here if name in compiler.columns)
+        if doubtful := "".join(f"{name} = " for name in here if name in compiler.doubtful):
+            lines.append(f"{doubtful}_unknown")
+        lines += own
+    lines.append(f"return ({''.join(f'n_{k}, ' for k in range(len(comparisons)))})")
+    source = "def levels(left, right, least, _unknown=object()):\n" + "\n".join(f"    {line}" for line in lines)
     exec(compile(source, "<comparisons>", "exec"), names)  # noqa: S102 (names and literals only, from a parsed expression)
     return cast("Callable[[Record, Record, float], tuple[int, ...] | None]", names["levels"])
 
@@ -280,15 +411,27 @@ def _compile(
 class Scorer:
     """Scores pairs of normalised records as the model would in Splink."""
 
-    def __init__(self, settings: Mapping[str, Any], term_frequencies: Mapping[str, Mapping[str, float]]) -> None:
-        """`settings`: a trained Splink model; `term_frequencies`: for each column the share of each value."""
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        term_frequencies: Mapping[str, Mapping[str, float]],
+        average: Mapping[str, float] | None = None,
+    ) -> None:
+        """`settings`: a trained Splink model; `term_frequencies`: for each column the share of each value.
+
+        `average`: for each comparison the bits that candidates have in it on the average, which decides what is looked
+        at first, and nothing else.
+        """
         prior = float(settings["probability_two_random_records_match"])
         self._prior = math.log2(prior / (1 - prior))
-        self._tf = term_frequencies
         rarest = {column: min(table.values()) for column, table in term_frequencies.items() if table}
         comparisons = cast("list[dict[str, Any]]", settings["comparisons"])
-        self._comparisons = [_comparison(c, rarest) for c in comparisons]
-        self._levels = _compile(self._comparisons, self._prior, self._adjustment)
+        self._comparisons = [_comparison(c, rarest, average or {}) for c in comparisons]
+        self._bits = {
+            tf: {value: tf.bits(share) for value, share in term_frequencies.get(tf.column, {}).items()}
+            for tf in {level.tf for comparison in self._comparisons for level in comparison.levels if level.tf}
+        }
+        self._levels = _compile(self._comparisons, self._prior, self._bits)
 
     @classmethod
     def load(cls, directory: Path) -> "Scorer":
@@ -296,46 +439,41 @@ class Scorer:
         from matching.model import Model
 
         model = Model.load(directory)
-        return cls(model.settings, model.term_frequencies)
+        return cls(model.settings, model.term_frequencies, model.average)
 
     def weight(self, left: Record, right: Record) -> float:
         """The match weight in bits; as `score`, without the explanation."""
-        return sum((level.weight for level in self._found(left, right, -math.inf) or ()), self._prior)
+        return self.score(left, right).weight
 
     def score(self, left: Record, right: Record) -> Score:
         """Weight, probability and every comparison's level. A column that a record lacks counts as missing."""
-        levels = self._found(left, right, -math.inf) or ()
+        levels = self._scored(self._levels(left, right, -math.inf) or (), left, right)
         total = sum((level.weight for level in levels), self._prior)
         return Score(total, probability(total), levels)
 
     def score_from(self, least: float, left: Record, right: Record) -> Score | None:
         """The score of a pair whose weight is at least so many bits; of another it is known sooner that it is not."""
-        levels = self._found(left, right, least)
-        if levels is None:
-            return None
-        total = sum((level.weight for level in levels), self._prior)
-        return Score(total, probability(total), levels) if total >= least else None
-
-    def _found(self, left: Record, right: Record, least: float) -> tuple[LevelScore, ...] | None:
         at = self._levels(left, right, least)
         if at is None:
             return None
+        levels = self._scored(at, left, right)
+        total = sum((level.weight for level in levels), self._prior)
+        return Score(total, probability(total), levels) if total >= least else None
+
+    def _scored(self, at: Sequence[int], left: Record, right: Record) -> tuple[LevelScore, ...]:
         found: list[LevelScore] = []
         for comparison, index in zip(self._comparisons, at, strict=True):
             level = comparison.levels[index]
-            adjustment = self._adjustment(level.tf, left, right) if level.tf else 0.0
-            found.append(LevelScore(comparison.name, level.label, level.weight + adjustment))
+            weight = level.weight
+            if tf := level.tf:
+                weight += _adjusted(self._bits[tf], *(cast("str", side.get(tf.column)) for side in (left, right)))
+            found.append(LevelScore(comparison.name, level.label, weight))
         return tuple(found)
 
     @property
     def prior_weight(self) -> float:
         """log2 of the odds that two random records match."""
         return self._prior
-
-    def _adjustment(self, tf: Adjustment, left: Record, right: Record) -> float:
-        table = self._tf.get(tf.column, {})
-        shares = (table.get(cast("str", left.get(tf.column))), table.get(cast("str", right.get(tf.column))))
-        return tf.bits(max(share or 0.0 for share in shares))
 
 
 def probability(weight: float) -> float:

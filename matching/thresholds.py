@@ -5,7 +5,10 @@ recall and F1 of any threshold are sums over pairs. The automatic threshold is t
 still expects enough precision. Where few records trained the model, chances are less sure than they look, so the
 threshold is at least:
 
-    SMALL · exp(-records / FEW)     bits
+    SMALL · exp(-(records + labelled pairs) / FEW)     bits
+
+Where pairs are labelled as one person's, recall is measured on them, also what blocking missed of them. They are
+matches only: that a pair is not labelled says nothing, so the precision stays the model's own.
 """
 
 import math
@@ -18,6 +21,7 @@ import numpy.typing as npt
 SMALL, FEW = 5.0, 600.0
 LEAST_PRECISION = 0.96
 REVIEW_BELOW = 4.5  # bits under the automatic threshold that are worth a person's time
+BELIEF = 300.0  # labelled pairs that the model's own word on recall counts for
 LINKAGE = -4.0  # mean weight across two clusters below which their union is refused
 
 
@@ -33,7 +37,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """In bits of match weight. `spread`: standard deviation of the expected precision, from the pairs' own chances."""
+    """In bits of match weight. `spread`: standard deviation of the expected precision, from the pairs' own chances.
+
+    `labelled`: the pairs, known to be one person's, on which the expected recall was measured.
+    """
 
     auto: float
     review: float
@@ -41,6 +48,7 @@ class Thresholds:
     expected: Point
     spread: float
     raised: float
+    labelled: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,7 +65,7 @@ class Thresholds:
         return (
             f"merging from {self.auto:.1f} bits (p ≥ {_p(self.auto):.3f}) is expected, {sure}, to be right in "
             f"{self.expected.precision:.1%} of pairs (± {2 * self.spread:.1%}) and to find {self.expected.recall:.1%}"
-        )
+        ) + (f", as {self.labelled:,} pairs of known persons show" if self.labelled else "")
 
 
 def _p(weight: float) -> float:
@@ -67,12 +75,30 @@ def _p(weight: float) -> float:
 Floats = npt.NDArray[np.float64]
 
 
-def choose(weight: Floats, count: Floats, matches: float, rows: int) -> tuple[Thresholds, list[Point]]:
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled pairs, grouped: weight in bits (-inf where no blocking rule finds them), and how many hold."""
+
+    weight: Floats
+    count: Floats
+
+    @property
+    def total(self) -> float:
+        return float(self.count.sum())
+
+    def found(self, at: float) -> float:
+        return float(self.count[self.weight >= at].sum())
+
+
+def choose(
+    weight: Floats, count: Floats, matches: float, rows: int, labelled: Labelled | None = None
+) -> tuple[Thresholds, list[Point]]:
     """Thresholds, and the curve they were chosen from.
 
     `weight`, `count`: of the candidate pairs, grouped. `matches`: expected matches among all pairs.
     """
-    raised = SMALL * math.exp(-rows / FEW)
+    known = labelled or Labelled(np.empty(0), np.empty(0))
+    raised = SMALL * math.exp(-(rows + known.total) / FEW)
     order = np.argsort(-weight, kind="stable")
     ordered, number = weight[order], count[order]
     chance = 1 / (1 + np.exp2(-np.clip(ordered, -60, 60)))
@@ -83,8 +109,9 @@ def choose(weight: Floats, count: Floats, matches: float, rows: int) -> tuple[Th
         k = int(np.searchsorted(-ordered, -at, side="right"))
         if k == 0:
             return Point(at, 1.0, 0.0, 0.0)
-        precision, recall = float(found[k - 1] / claimed[k - 1]), float(found[k - 1] / total)
-        return Point(at, precision, min(recall, 1.0), float(2 * found[k - 1] / (claimed[k - 1] + total)))
+        precision, recall = float(found[k - 1] / claimed[k - 1]), min(float(found[k - 1] / total), 1.0)
+        recall = (known.found(at) + BELIEF * recall) / (known.total + BELIEF)
+        return Point(at, precision, recall, 2 * precision * recall / (precision + recall))
 
     curve = [point(at / 2) for at in range(-10, 51)]
     good = [p for p in curve if p.precision >= LEAST_PRECISION and p.weight >= 0] or curve[-1:]
@@ -92,7 +119,6 @@ def choose(weight: Floats, count: Floats, matches: float, rows: int) -> tuple[Th
     auto = round(max(best.weight, raised), 2)
     k = int(np.searchsorted(-ordered, -auto, side="right"))
     spread = float(np.sqrt((number * chance * (1 - chance))[:k].sum()) / claimed[k - 1]) if k else 0.0
-    chosen = Thresholds(
-        auto, round(auto - REVIEW_BELOW, 2), LINKAGE + raised / 2, point(auto), spread, round(raised, 2)
-    )
+    review, linkage = round(auto - REVIEW_BELOW, 2), LINKAGE + raised / 2
+    chosen = Thresholds(auto, review, linkage, point(auto), spread, round(raised, 2), round(known.total))
     return chosen, curve

@@ -23,7 +23,7 @@ Winkler (1988) for EM.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import duckdb
@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from matching.batch import RECORDS, quote
+from matching.batch import PERSON, RECORDS, quote
 from matching.bound import NULL, TRUE, Ints, can_hold
 from matching.configure import Comparison, Level
 from matching.errors import TrainingError
@@ -46,6 +46,11 @@ MAX_ITERATIONS = 60
 MIN_WEIGHT, MAX_WEIGHT = -12.0, 25.0
 TF_BELIEF = 300.0  # records' worth of belief in the prior frequency; it fades as records come
 SEEN_ENOUGH = 30  # sampled pairs at a level before the sample is believed
+UNKNOWN, FOUND, MISSED = 0, 1, 2  # what is known of a pair beforehand
+LABEL_HOLDS = 0.95  # chance that two records with one label are one person's, before anything is compared
+LABELS_SHARED = 10  # records; a label of more is no person's
+MOST_LABELLED = 200_000  # pairs
+LABELS_ENOUGH = 300.0  # labelled pairs that could be at a level, from which on they alone tell m
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,17 +60,16 @@ class Patterns:
     """Pairs grouped by their levels. `gamma[i, c]`: index of the level of comparison c, -1 for null.
 
     `bits[i]`: -Σ log2(term frequency) over the exact levels with term frequencies, rounded; `home_bits[i]` the part
-    of comparisons that a household shares. `count[i]`: pairs.
-    `scale`: pairs that each counted pair stands for. `known[i]`: 1 where the pairs are known to match, because they
-    share an identifier that only one person has.
+    of comparisons that a household shares. `count[i]`: pairs that they stand for, `seen[i]` pairs that were looked at.
+    `label[i]`: UNKNOWN, or that the pairs are labelled as one person's, FOUND by a blocking rule or MISSED by all.
     """
 
     gamma: npt.NDArray[np.int16]
     bits: Floats
     home_bits: Floats
     count: Floats
-    scale: float
-    known: Floats
+    seen: Floats
+    label: npt.NDArray[np.int8]
 
 
 @dataclass
@@ -127,13 +131,12 @@ def columns_used(comparisons: Sequence[Comparison], available: Sequence[str]) ->
     return [c for c in available if f"{c}_l" in text or f'"{c}_l"' in text]
 
 
-def write_term_frequencies(con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison]) -> list[str]:
+def write_term_frequencies(con: duckdb.DuckDBPyConnection, columns: Mapping[str, float]) -> None:
     """Tables `tf_<column>` (value, tf): the share of records with a value that have this one.
 
-    In a few hundred records a name held by three seems common and is not; so the shares are drawn towards the
-    prior u of their level, less and less as the records become many.
+    `columns`: each with the prior u of its level. In a few hundred records a name held by three seems common and is
+    not; so the shares are drawn towards that u, less and less as the records become many.
     """
-    columns = {level.tf: level.u for c in comparisons for level in c.levels if level.tf}
     for column, u in columns.items():
         q = quote(column)
         total = con.sql(f"SELECT count({q}) FROM {RECORDS}").fetchall()[0][0]
@@ -142,14 +145,10 @@ def write_term_frequencies(con: duckdb.DuckDBPyConnection, comparisons: Sequence
             f"CREATE OR REPLACE TABLE {quote('tf_' + column)} AS SELECT {q} AS value, "
             f"(count(*) + {belief * u}) / ({total + belief}) AS tf FROM {RECORDS} WHERE {q} IS NOT NULL GROUP BY 1"
         )
-    return list(columns)
 
 
-def read_term_frequencies(
-    con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison]
-) -> dict[str, dict[str, float]]:
+def read_term_frequencies(con: duckdb.DuckDBPyConnection, columns: Iterable[str]) -> dict[str, dict[str, float]]:
     """What `write_term_frequencies` wrote, by column and value."""
-    columns = dict.fromkeys(level.tf for c in comparisons for level in c.levels if level.tf)
     return {c: dict(con.execute(f"SELECT value, tf FROM {quote('tf_' + c)}").fetchall()) for c in columns}
 
 
@@ -176,14 +175,11 @@ def patterns(
     comparisons: Sequence[Comparison],
     available: Sequence[str],
     pairs: tuple[Ints, Ints],
-    scale: float,
-    unique: Sequence[str] = (),
+    stands: Floats | float = 1.0,
+    label: npt.NDArray[np.int8] | int = UNKNOWN,
 ) -> Patterns:
-    """Group pairs (`rid` of both) by their levels.
-
-    `unique`: identifier columns that only one person has; pairs that share one are known matches.
-    """
-    used = list(dict.fromkeys([*columns_used(comparisons, available), *unique]))
+    """Group pairs (`rid` of both) by their levels. `stands`: the pairs that each stands for."""
+    used = columns_used(comparisons, available)
     tf_terms: dict[bool, list[str]] = {False: [], True: []}
     tf_columns: list[str] = []
     outer: list[str] = []
@@ -213,18 +209,19 @@ def patterns(
         for side in "lr"
     )
     cans = [pa.array(can == TRUE, mask=can == NULL) for can in can_hold(con, conditions, *pairs)]
-    names = [f"can_{i}" for i in range(len(cans))]
-    con.register("compared", pa.table([*pairs, *cans], names=["rid_l", "rid_r", *names]))
+    names = ["stands", "label", *(f"can_{i}" for i in range(len(cans)))]
+    each = [np.broadcast_to(value, len(pairs[0])) for value in (stands, label)]
+    con.register("compared", pa.table([*pairs, *each, *cans], names=["rid_l", "rid_r", *names]))
     gammas = ", ".join(f"g{k}" for k in range(len(comparisons)))
-    known = " OR ".join(f"coalesce({quote(c + '_l')} = {quote(c + '_r')}, false)" for c in unique) or "false"
     carried = [quote(f"tf_{c}_{s}") for c in tf_columns for s in "lr"]
     own, home = (f"round({' + '.join(terms) or '0'})" for terms in tf_terms.values())
     sql = f"""
         WITH p AS (SELECT {", ".join([sides, *names])}
                    FROM compared c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
         q AS (SELECT {", ".join(["*", *calls])} FROM p),
-        v AS (SELECT {", ".join([*outer, f"{known} AS known", *carried])} FROM q)
-        SELECT {gammas}, {own} AS own, {home} AS home, known, count(*)::DOUBLE AS n FROM v GROUP BY ALL ORDER BY ALL
+        v AS (SELECT {", ".join([*outer, "stands", "label", *carried])} FROM q)
+        SELECT {gammas}, {own} AS own, {home} AS home, label, count(*)::DOUBLE AS seen, sum(stands) AS n
+        FROM v GROUP BY ALL ORDER BY ALL
     """
     found = con.execute(sql).fetchnumpy()
     con.unregister("compared")
@@ -236,9 +233,24 @@ def patterns(
         own_bits + home_bits,
         home_bits,
         np.asarray(found["n"], dtype=float),
-        scale,
-        np.asarray(found["known"], dtype=float),
+        np.asarray(found["seen"], dtype=float),
+        np.asarray(found["label"], dtype=np.int8),
     )
+
+
+def labelled_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> tuple[Ints, Ints]:
+    """Pairs (`rid` of both, the lesser first, in their order) of table `records` with the same known person.
+
+    One whom more than LABELS_SHARED records name is no person. Of more than MOST_LABELLED pairs, a repeatable sample.
+    """
+    across = " AND l.source <> r.source" if link_type == "link" else ""
+    few = f"SELECT {PERSON} FROM {RECORDS} GROUP BY 1 HAVING count(*) BETWEEN 2 AND {LABELS_SHARED}"
+    found = con.sql(
+        f"SELECT a, b FROM (SELECT l.rid AS a, r.rid AS b FROM {RECORDS} l JOIN {RECORDS} r USING ({PERSON}) "
+        f"WHERE l.rid < r.rid{across} AND {PERSON} IN ({few}) ORDER BY hash(l.rid, r.rid), a, b LIMIT {MOST_LABELLED}) "
+        "ORDER BY a, b"
+    ).fetchnumpy()
+    return np.asarray(found["a"], dtype=np.int64), np.asarray(found["b"], dtype=np.int64)
 
 
 def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, bool]:
@@ -264,9 +276,9 @@ def random_sample(
     """Levels of `wanted` random pairs, or of all pairs where there are no more."""
     sql, complete = random_pairs_sql(rows, wanted, link_type)
     drawn = con.execute(sql).fetchnumpy()
-    found = patterns(con, comparisons, available, (drawn["rid_l"], drawn["rid_r"]), 1.0)
-    seen = float(found.count.sum())
-    return found if complete or not seen else replace(found, scale=total / seen)
+    found = patterns(con, comparisons, available, (drawn["rid_l"], drawn["rid_r"]))
+    seen = float(found.seen.sum())
+    return found if complete or not seen else replace(found, count=found.seen * total / seen)
 
 
 def fit(
@@ -301,22 +313,22 @@ def _run(
     homes_possible = sum(c.household for c in comparisons) >= 2
     matches = min(max(matches, 1.0), pairs_total / 3)
     homes = matches if homes_possible else 0.0
-    size = candidates.count * candidates.scale
+    size, labelled = candidates.count, candidates.label != UNKNOWN
     counts.update_u(u, None)
     iterations = 0
     match = np.zeros(len(size))
     while iterations < MAX_ITERATIONS:
         iterations += 1
         strangers = pairs_total - matches - homes
-        match_odds = np.exp2(
-            np.clip(weights(comparisons, candidates, m, u, matches / (matches + strangers)), -500, 500)
-        )
+        prior = np.where(labelled, LABEL_HOLDS, matches / (matches + strangers))
+        match_odds = np.exp2(np.clip(weights(comparisons, candidates, m, u, prior), -500, 500))
         home_odds = np.zeros(len(size))
         if homes_possible:
             home_odds = np.exp2(np.clip(_home_weights(comparisons, candidates, h, u, homes / strangers), -500, 500))
+            home_odds[labelled] = 0.0
         total = 1.0 + match_odds + home_odds
-        match = np.maximum(match_odds / total, candidates.known) * size
-        home = np.where(candidates.known > 0, 0.0, home_odds / total) * size
+        match = match_odds / total * size
+        home = home_odds / total * size
         before = [list(row) for row in m]
         matches = min(max(float(match.sum()), 1.0), pairs_total / 3)
         homes = min(max(float(home.sum()), 1.0), pairs_total / 3) if homes_possible else 0.0
@@ -354,14 +366,29 @@ def _table(comparison: Comparison, m: Sequence[float], u: Sequence[float]) -> Fl
     return np.asarray([*found, 0.0])
 
 
+def averages(comparisons: Sequence[Comparison], p: Patterns, m: list[list[float]], u: list[list[float]]) -> list[float]:
+    """Bits that the pairs have in each comparison on the average, term frequencies apart; 0 without pairs."""
+    found: list[float] = []
+    for k, comparison in enumerate(comparisons):
+        bits = [0.0 if lv.null else np.log2(m[k][i]) - np.log2(u[k][i]) for i, lv in enumerate(comparison.levels)]
+        found.append(float(np.asarray([*bits, 0.0])[p.gamma[:, k]] @ p.count / max(p.count.sum(), 1.0)))
+    return found
+
+
 def weights(
-    comparisons: Sequence[Comparison], p: Patterns, m: list[list[float]], u: list[list[float]], prior: float
+    comparisons: Sequence[Comparison], p: Patterns, m: list[list[float]], u: list[list[float]], prior: Floats | float
 ) -> Floats:
     """Match weight of each pattern."""
     weight = p.bits + np.log2(prior / (1 - prior))
     for k, comparison in enumerate(comparisons):
         weight = weight + _table(comparison, m[k], u[k])[p.gamma[:, k]]
     return weight
+
+
+def labels_that_hold(comparisons: Sequence[Comparison], p: Patterns, t: Trained) -> Floats:
+    """Of each pattern's labelled pairs, as many as are expected to be one person's; 0 of the others."""
+    weight = weights(comparisons, p, t.m, t.u, LABEL_HOLDS)
+    return np.where(p.label != UNKNOWN, p.count / (1 + np.exp2(-np.clip(weight, -60, 60))), 0.0)
 
 
 class _Counts:
@@ -373,7 +400,9 @@ class _Counts:
         self.alpha = alpha
         self.comparisons = comparisons
         self.index = {c.name: k for k, c in enumerate(comparisons)}
-        self.candidates, self.sample, self.total = candidates, sample, total
+        self.candidates, self.sample = candidates, sample
+        self.complete = bool(np.array_equal(sample.count, sample.seen))  # all pairs were looked at
+        self.labelled = candidates.label != UNKNOWN
         self.c_level = [[_at(candidates, k, i) for i in range(len(c.levels))] for k, c in enumerate(comparisons)]
         self.c_base = [[self._base(candidates, k, lv) for lv in c.levels] for k, c in enumerate(comparisons)]
         self.n_level = [
@@ -404,11 +433,11 @@ class _Counts:
         return keep
 
     def _pairs(self, in_candidates: npt.NDArray[np.bool_], in_sample: npt.NDArray[np.bool_]) -> float:
-        known = float(self.candidates.count[in_candidates].sum()) * self.candidates.scale
-        seen = float(self.sample.count[in_sample].sum())
-        if seen >= SEEN_ENOUGH or self.sample.scale == 1.0:
-            return max(seen * self.sample.scale, known)
-        return known if known > 0 else seen * self.sample.scale
+        known = float(self.candidates.count[in_candidates].sum())
+        seen, sampled = float(self.sample.seen[in_sample].sum()), float(self.sample.count[in_sample].sum())
+        if seen >= SEEN_ENOUGH or self.complete:
+            return max(sampled, known)
+        return known if known > 0 else sampled
 
     def update_m(self, m: list[list[float]], weight: Floats, household: bool = False) -> None:
         for k, comparison in enumerate(self.comparisons):
@@ -416,10 +445,12 @@ class _Counts:
                 continue
             for i, level in enumerate(comparison.levels):
                 if not level.null and not level.fixed:
-                    at = float(weight[self.c_level[k][i]].sum())
-                    base = float(weight[self.c_base[k][i]].sum())
+                    base = self.c_base[k][i]
+                    if not household and float(weight[base & self.labelled].sum()) >= LABELS_ENOUGH:
+                        base = base & self.labelled
                     alpha = self.alpha * comparison.trust
-                    m[k][i] = (at + alpha * level.m) / (base + alpha)
+                    at = float(weight[base & self.c_level[k][i]].sum())
+                    m[k][i] = (at + alpha * level.m) / (float(weight[base].sum()) + alpha)
 
     def update_u(self, u: list[list[float]], weight: Floats | None) -> None:
         for k, comparison in enumerate(self.comparisons):

@@ -8,6 +8,20 @@ from matching import configure
 from matching.fields import LinkType
 
 
+def test_one_rule_of_huge_blocks_stays_within_the_budget():
+    """Blocks under the cap are too many all the same, so smaller ones have to do."""
+    con = duckdb.connect()
+    con.execute("CREATE TABLE records AS SELECT rid, '' AS source, CASE WHEN rid < 16000 THEN 'a' || rid // 400 "
+                "ELSE 'b' || rid // 20 END AS first_name FROM range(20000) t(rid)")  # fmt: skip
+    found = configure.profile(con, ["first_name"])
+    assert configure.pair_budget(20_000) < 40 * 400 * 399 / 2
+    rules, cap = configure.blocking_rules(con, found, "dedupe")
+    assert rules
+    assert cap < 400 == configure.block_cap(20_000)
+    assert sum(rule.pairs for rule in rules) <= configure.pair_budget(20_000)
+    assert [rule.dropped for rule in rules] == [40]
+
+
 @pytest.mark.parametrize("link_type", ["dedupe", "link"])
 def test_rules_make_the_pairs_that_they_count(link_type: LinkType):
     con = duckdb.connect()
@@ -17,10 +31,10 @@ def test_rules_make_the_pairs_that_they_count(link_type: LinkType):
         for i, person in enumerate(people.people(2_000, seed=8))
     ]
     con.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
-    rules = configure.blocking_rules(con, configure.profile(con, ["first_name", "last_name", "dob"]), link_type)
+    rules, cap = configure.blocking_rules(con, configure.profile(con, ["first_name", "last_name", "dob"]), link_type)
     assert any(rule.dropped for rule in rules)
     assert any(len(rule.atoms) > 1 for rule in rules)
-    cap = configure.block_cap(len(rows))
+    assert cap == configure.block_cap(len(rows))
     across = "AND l.source <> r.source" if link_type == "link" else ""
     for rule in rules:
         key = ", ".join(atom.sql for atom in rule.atoms)

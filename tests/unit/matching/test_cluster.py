@@ -1,5 +1,7 @@
 """Clusters hold: no chains through contradictions, sources that hold each person once, no matter the order."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,20 +54,38 @@ def test_no_edges():
     assert run({}, 3) == [0, 1, 2]
 
 
-@given(
-    st.dictionaries(
-        st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] < pair[1]),
-        st.floats(-10, 20),
-        max_size=30,
-    ),
-    st.randoms(use_true_random=False),
+WEIGHTS = st.dictionaries(
+    st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] < pair[1]),
+    st.floats(-10, 20),
+    max_size=30,
 )
+
+
+@given(WEIGHTS, st.randoms(use_true_random=False))
 def test_the_order_of_pairs_is_of_no_consequence(edges: dict[tuple[int, int], float], rng: np.random.Generator):
     shuffled = list(edges.items())
     rng.shuffle(shuffled)  # type: ignore[arg-type]
     labels = run(edges, 10)
     assert run(dict(shuffled), 10) == labels
     assert all(labels[label] == label <= i for i, label in enumerate(labels))
+
+
+def test_a_long_chain_without_a_contradiction_is_cut(monkeypatch: pytest.MonkeyPatch):
+    """Each link is good and each cross pair harmless; but nobody vouches for more than two others."""
+    chain = {(a, b): 9.0 if b == a + 1 else 0.0 for b in range(12) for a in range(b)}
+    assert max(Counter(run(chain, 12)).values()) == 6
+    monkeypatch.setattr("matching.cluster._Part.supported", lambda *_: True)
+    assert run(chain, 12) == [0] * 12, "agreement on the average joins them all"
+
+
+@given(WEIGHTS)
+def test_no_cluster_is_over_twice_what_one_record_of_it_vouches_for(edges: dict[tuple[int, int], float]):
+    labels = run(edges, 10)
+    strong = [pair for pair, weight in edges.items() if weight >= 2.0 and labels[pair[0]] == labels[pair[1]]]
+    vouched = Counter(i for pair in strong for i in pair)
+    for label, size in Counter(labels).items():
+        most = max(1 + vouched[i] for i in range(10) if labels[i] == label)
+        assert size <= 2 * most
 
 
 def test_refusals_are_counted():

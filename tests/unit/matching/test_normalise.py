@@ -15,6 +15,10 @@ from matching import normalise as n
         ("van der Berg, Jan", n.Name("jan", None, "vanderberg")),
         ("Dr. Juan Q. Xavier de la Vega III", n.Name("juan", "q xavier", "delavega", "iii")),
         ("王杰", n.Name("jie", None, "wang")),
+        ("田中 太郎", n.Name("tailang", None, "tianzhong")),
+        ("欧阳\u3000小明", n.Name("xiaoming", None, "ouyang")),
+        ("김 철수", n.Name("cheolsu", None, "gim")),
+        ("王", n.Name(None, None, "wang")),
         ("ВАСИЛЬЕВ, Александр Павлович", n.Name("aleksandr", "pavlovich", "vasilev")),
         ("unknown", n.Name()),
         (None, n.Name()),
@@ -32,10 +36,29 @@ def test_full_names(text: str | None, expected: n.Name):
         ("O'Brien", ("obrien", None)),
         ("Müller-Lüdenscheidt", ("mullerludenscheidt", None)),
         ("xxx", (None, None)),
+        ("no last name", (None, None)),
+        ("TBA", (None, None)),
     ],
 )
 def test_family_names_and_their_suffix(text: str, expected: tuple[str | None, str | None]):
     assert n.family_name(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Robert Jr", ("robert", None, "jr")),
+        ("Mary Ann III", ("mary", "ann", "iii")),
+        ("Junior", ("junior", None, None)),
+        ("太郎", ("tailang", None, None)),
+        ("Dr. Ada", ("ada", None, None)),
+        ("refused", (None, None, None)),
+        ("Declined", (None, None, None)),
+        ("no first name", (None, None, None)),
+    ],
+)
+def test_given_names_and_their_suffix(text: str, expected: tuple[str | None, str | None, str | None]):
+    assert n.given_names(text) == expected
 
 
 def test_a_double_name_meets_either_of_its_words():
@@ -62,6 +85,11 @@ def test_nicknames_meet_their_full_name():
         ("1970-03-01T00:00:00", True, "1970-03-01"),
         ("soon", True, None),
         ("0000-00-00", True, None),
+        ("1900-01-01", True, None),
+        ("1/1/1900", True, None),
+        ("1900-01-02", True, "1900-01-02"),
+        ("9999-12-31", True, None),
+        ("2999-01-01", True, None),
     ],
 )
 def test_dates(text: str, day_first: bool, expected: str | None):
@@ -85,13 +113,42 @@ def test_the_order_of_dates_is_read_from_the_column():
         ("+44 20 7946 0958", "020 7946 0958"),
         ("702-919-1300", "(702) 919 1300"),
         ("+44 (0)20 7946 0958", "02079460958"),
+        ("1-702-919-1300", "702-919-1300"),
+        ("12025550123", "202 555 0123"),
+        ("442079460958", "020 7946 0958"),
+        ("0049 1512 3456789", "01512 3456789"),
+        ("+86 180 1234 5678", "180 1234 5678"),
+        ("+55 (51) 98765-4321", "(51) 98765-4321"),
+        ("5551987654321", "(51) 98765-4321"),
     ],
 )
 def test_phones_with_and_without_country(one: str, other: str):
     assert n.phone(one) == n.phone(other) is not None
 
 
-@pytest.mark.parametrize("text", ["0000000", "n/a", "123", "1111111111", ""])
+@pytest.mark.parametrize(
+    ("text", "country", "digits"),
+    [
+        ("8 (912) 345-67-89", "RU", "9123456789"),
+        ("8 (912) 345-67-89", "Russian Federation", "9123456789"),
+        ("06 1 472 8865", "HUN", "14728865"),
+        ("020 7946 0958", "uk", "2079460958"),
+        ("8 (912) 345-67-89", "nowhere", "89123456789"),
+        ("442079460958", "GB", "2079460958"),
+        ("442079460958", "US", "2079460958"),
+        ("+44 20 7946 0958", "RU", "2079460958"),
+        ("12 34 56 8", "DE", "1234568"),
+        ("17029191300", "US", "7029191300"),
+        ("17029191300", "CN", "17029191300"),
+    ],
+)
+def test_phones_are_read_by_the_country(text: str, country: str, digits: str):
+    assert n.phone(text, country) == digits
+
+
+@pytest.mark.parametrize(
+    "text", ["0000000", "n/a", "123", "1111111111", "", "1234567890", "0123456789", "987-654-3210", "123456"]
+)
 def test_junk_phones_are_missing(text: str):
     assert n.phone(text) is None
 
@@ -103,10 +160,25 @@ def test_junk_phones_are_missing(text: str):
         ('"Jay Jones" <jjones@fmail.com>', "jjones@fmail.com"),
         ("noreply@shop.com", None),
         ("not an address", None),
+        ("a@a.com", None),
+        ("xxx@xxx.org", None),
+        ("a@b.com", "a@b.com"),
+        ("refused", None),
     ],
 )
 def test_emails(text: str, expected: str | None):
     assert n.email(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ab-123 45", "AB12345"), ("123456", "123456"), ("123-45-6789", None), ("987654321", None),
+        ("000-00-0000", None), ("declined", None), ("n/a", None),
+    ],
+)  # fmt: skip
+def test_identifiers(text: str, expected: str | None):
+    assert n.identifier(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -131,6 +203,13 @@ def test_any_text_is_taken_and_normalising_again_changes_nothing(text: str):
         assert once is None or function(once) == once, function.__name__
     for function in (n.full_name, n.street_line, n.date, n.gender, n.house_number, n.nicknames):
         function(text)
+
+
+@pytest.mark.parametrize(
+    ("age", "year"), [("30", "1970"), ("31.0", "1969"), ("103", "1897"), ("0", None), ("150", None), ("adult", None)]
+)
+def test_ages_differ_as_years_do(age: str, year: str | None):
+    assert n.birth_year_at_age(age) == year
 
 
 def test_huge_text_costs_little():

@@ -1,10 +1,13 @@
 """From file to clusters: right on made people, the same in any order, careful with families, clear about bad input."""
 
 import csv
-import json
 import random
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench import customers, people
@@ -14,6 +17,7 @@ from matching.model import Model
 
 
 def write(path: Path, header: list[str], rows: list[list[str]]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
     return path
@@ -84,6 +88,42 @@ def test_two_sources_that_hold_each_person_once_are_linked_one_to_one(tmp_path: 
     assert max(sizes) == 2
 
 
+def test_several_files_without_a_source_are_a_source_each(tmp_path: Path):
+    """Two lists of the same people: each holds everyone once, and may use the same ids."""
+    made = list(people.people(600, seed=4, duplicates=0.0))
+    paths = [
+        write(tmp_path / folder / "list.csv", ["record_id", *people.FIELDS],
+              [[person.record_id, *(person.values[name] for name in people.FIELDS)] for person in made])
+        for folder in ("a", "b")
+    ]  # fmt: skip
+    outcome = pipeline.run(paths, {"id": "record_id", "link_type": "link"})
+    assert set(outcome.sources) == {"1: list.csv", "2: list.csv"}
+    assert max(len(members) for members in _members(dict(enumerate(outcome.cluster_ids))).values()) == 2  # type: ignore[arg-type]
+    assert "no column tells the source, so each of the 2 files is one" in outcome.model.report["notes"]
+    with pytest.raises(InputError, match="only one source"):
+        pipeline.run(paths[:1], {"link_type": "link"})
+
+
+def test_dates_that_cannot_be_read_are_counted(tmp_path: Path):
+    born = ["1970-01-02", "13/02/71", "soon", "32.13.1970", "n/a", "", "4 May 72", "1981-03-04"]
+    rows = [[str(n), f"Ann{'abcdefgh'[n]}", "Lee", date] for n, date in enumerate(born)]
+    con = pipeline.connect()
+    notes = pipeline.prepare(con, [write(tmp_path / "x.csv", NAMES, rows)]).plan.notes
+    assert "dob: 1 dates could not be read, or are of no birth, and count as missing" in notes
+    assert "dob: 2 dates have a year of two digits; each was read as of the last hundred years" in notes
+
+
+def test_a_country_that_nothing_is_read_by_is_not_told_as_used(tmp_path: Path):
+    rows = [["1", "Ann", "Lee", "de", "030 123456"], ["2", "Bo", "Ray", "fr", "030 123457"]]
+    path = write(tmp_path / "x.csv", ["id", "first_name", "last_name", "land", "tel"], rows)
+    names = {"first_name": "first_name", "last_name": "last_name", "country": "land"}
+    alone = pipeline.prepare(pipeline.connect(), [path], {"fields": names}).fields.describe()
+    assert ("(not used)", "land") in alone
+    assert not any(what == "country" for what, _ in alone)
+    beside = pipeline.prepare(pipeline.connect(), [path], {"fields": {**names, "phone": "tel"}}).fields.describe()
+    assert ("country", "land") in beside
+
+
 def _members(found: dict[str, str]) -> dict[str, list[str]]:
     members: dict[str, list[str]] = {}
     for record, label in found.items():
@@ -104,17 +144,6 @@ def test_a_handful_of_records_is_carried_by_priors(tmp_path: Path):
     found = clusters(pipeline.run([path]))
     assert found["1"] == found["2"]
     assert len({found[r] for r in "13456"}) == 5
-
-
-def test_settings_in_splinks_terms_override(tmp_path: Path):
-    people.write(tmp_path / "people.csv", 1_000)
-    settings = tmp_path / "settings.json"
-    settings.write_text(json.dumps({"probability_two_random_records_match": 0.25}))
-    outcome = pipeline.run([tmp_path / "people.csv"], settings=settings)
-    assert outcome.model.settings["probability_two_random_records_match"] == 0.25
-    settings.write_text(json.dumps({"speed": 1}))
-    with pytest.raises(InputError, match="speed"):
-        pipeline.run([tmp_path / "people.csv"], settings=settings)
 
 
 NAMES = ["id", "first_name", "last_name", "dob"]
@@ -146,6 +175,27 @@ def test_an_id_that_repeats(tmp_path: Path):
         pipeline.run([path], {"id": "id", "fields": {"first_name": "first_name", "last_name": "last_name"}})
 
 
+@pytest.mark.parametrize("name", ["rid", "RID", " Rid "])
+def test_an_id_may_be_called_as_the_row_number_is_inside(tmp_path: Path, name: str):
+    rows = [["x7", "Ann", "Lee", "1970-01-01"], ["x3", "Bo", "Ray", "1980-01-01"]]
+    path = write(tmp_path / "x.csv", [name, *NAMES[1:]], rows)
+    con = pipeline.connect()
+    prepared = pipeline.prepare(con, [path])
+    assert prepared.fields.id == name.strip()
+    assert con.sql("SELECT record_id, first_name FROM records ORDER BY rid").fetchall() == [("x3", "bo"), ("x7", "ann")]
+
+
+def test_an_id_that_is_passed_over_is_told(tmp_path: Path):
+    rows = [["1", "Ann", "Lee", "1970-01-01"], ["1", "Bo", "Ray", "1980-01-01"], ["", "Cy", "Poe", "1990-01-01"]]
+    path = write(tmp_path / "x.csv", ["customer_id", *NAMES[1:]], rows)
+    con = pipeline.connect()
+    prepared = pipeline.prepare(con, [path])
+    assert con.sql("SELECT record_id FROM records ORDER BY rid").fetchall() == [("1",), ("2",), ("3",)]
+    note = "column 'customer_id' is named as an id, but 2 of its values repeat or are missing, so rows are numbered"
+    assert [told.startswith(note) for told in prepared.plan.notes] == [True]
+    assert not pipeline.prepare(con, [write(tmp_path / "y.csv", NAMES, rows[:1])]).plan.notes
+
+
 def test_files_that_are_not_there_or_not_known(tmp_path: Path):
     with pytest.raises(InputError, match=r"none\.csv"):
         pipeline.run([tmp_path / "none.csv"])
@@ -167,6 +217,18 @@ def test_one_record_is_a_cluster_of_its_own(tmp_path: Path):
     outcome = pipeline.run([write(tmp_path / "x.csv", NAMES, [["7", "Ann", "Lee", "1970-01-01"]])])
     assert outcome.cluster_ids == ["7"]
     assert "1 records stand alone" in report.render(outcome, "x.csv")
+
+
+def test_the_report_shows_the_largest_clusters_whatever_their_number(tmp_path: Path):
+    people.write(tmp_path / "people.csv", 400)
+    outcome = pipeline.run([tmp_path / "people.csv"])
+    sizes = [*range(1, 25), 100]
+    made = replace(outcome, clusters=replace(outcome.clusters, label=np.repeat(np.arange(25), sizes)))
+    page = report.render(made, "people.csv")
+    shown = page[page.index("<h2>Clusters</h2>") : page.index("<h2>What was chosen")]
+    assert [size for size in sizes if f">{size}</text>" in shown] == [*range(1, 11), *range(16, 25), 100]
+    assert "5 sizes between" in shown
+    assert "sizes between" not in report.render(outcome, "people.csv")
 
 
 def test_one_column_is_too_little_to_merge_people_by(tmp_path: Path):
@@ -212,8 +274,40 @@ def test_a_block_that_would_explode_is_left_out(tmp_path: Path):
     assert outcome.model.report["pairs_compared"] < 2_000_000
 
 
-@pytest.mark.parametrize("content", ['{"format": 99}', "{", "[]"])
-def test_a_model_of_another_version_or_damaged(tmp_path: Path, content: str):
-    (tmp_path / "meta.json").write_text(content)
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved")
+    people.write(path / "people.csv", 500)
+    pipeline.run([path / "people.csv"]).model.save(path / "model")
+    return path / "model"
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "becomes"),
+    [
+        ("meta.json", r".*", '{"format": 99}'),
+        ("meta.json", r".*", "{"),
+        ("meta.json", r".*", "[]"),
+        ("meta.json", r'"block_cap"', '"cap"'),
+        ("model.json", r".*", "[]"),
+        ("model.json", r".*", "{}"),
+        ("model.json", r'"m_probability": [0-9.e-]+', '"m_probability": 0'),
+        ("model.json", r'"u_probability": [0-9.e-]+', '"u_probability": "often"'),
+        ("model.json", r'random_records_match": [0-9.e-]+', 'random_records_match": 1'),
+        ("model.json", r'"comparisons"', '"comparison"'),
+        ("tf/first_name.parquet", None, ""),
+        ("tf/first_name.parquet", r".*", "PAR1"),
+    ],
+)
+def test_a_model_of_another_version_or_damaged(
+    saved: Path, tmp_path: Path, file: str, pattern: str | None, becomes: str
+):
+    shutil.copytree(saved, tmp_path / "model")
+    assert Model.load(tmp_path / "model").version
+    damaged = tmp_path / "model" / file
+    if pattern is None:
+        damaged.unlink()
+    else:
+        damaged.write_text(re.sub(pattern, becomes, damaged.read_text(encoding="latin-1"), count=1, flags=re.DOTALL))
     with pytest.raises(ModelError):
-        Model.load(tmp_path)
+        Model.load(tmp_path / "model")

@@ -129,26 +129,46 @@ CONDITIONS = [
 ]
 
 
-@given(st.sampled_from(CONDITIONS), COLUMN, COLUMN, COLUMN, COLUMN)
-def test_conditions_mean_what_they_mean_in_sql(
-    sql: str, a_l: str | None, a_r: str | None, b_l: str | None, b_r: str | None
+CONDITION = st.recursive(
+    st.sampled_from(CONDITIONS),
+    lambda inner: st.tuples(inner, st.sampled_from(["AND", "OR", "AND NOT"]), inner).map(
+        lambda parts: f"({parts[0]}) {parts[1]} ({parts[2]})"
+    ),
+    max_leaves=3,
+)
+
+
+@given(
+    st.lists(st.lists(CONDITION, min_size=1, max_size=4), min_size=1, max_size=3),
+    st.lists(st.tuples(COLUMN, COLUMN, COLUMN, COLUMN), min_size=1, max_size=4),
+    st.lists(st.floats(-10, 10), min_size=3, max_size=3),
+)
+def test_conditions_mean_what_they_mean_in_sql_one_after_the_other(
+    comparisons: list[list[str]], pairs: list[tuple[str | None, ...]], average: list[float]
 ):
-    row = duckdb.execute(
-        f"SELECT CASE WHEN {sql} THEN 1 ELSE 0 END "
-        "FROM (SELECT ?::VARCHAR a_l, ?::VARCHAR a_r, ?::VARCHAR b_l, ?::VARCHAR b_r)",
-        [a_l, a_r, b_l, b_r],
-    ).fetchone()
-    assert row is not None
-    levels = [
-        {"sql_condition": sql, "label_for_charts": "yes", "m_probability": 0.8, "u_probability": 0.1},
-        {"sql_condition": "ELSE", "label_for_charts": "no", "m_probability": 0.2, "u_probability": 0.9},
-    ]
+    def level(name: int, sql: str) -> dict[str, object]:
+        return {"sql_condition": sql, "label_for_charts": str(name), "m_probability": 0.5, "u_probability": 0.5}
+
     settings = {
         "probability_two_random_records_match": 0.5,
-        "comparisons": [{"output_column_name": "x", "comparison_levels": levels}],
+        "comparisons": [
+            {"output_column_name": f"c{k}", "comparison_levels": [level(i, c) for i, c in enumerate([*found, "ELSE"])]}
+            for k, found in enumerate(comparisons)
+        ],
     }
-    score = Scorer(settings, {}).score({"a": a_l, "b": b_l}, {"a": a_r, "b": b_r})
-    assert score.levels[0].level == ("yes" if row[0] else "no")
+    # What is looked at first decides what is known by then.
+    scorer = Scorer(settings, {}, {f"c{k}": bits for k, bits in enumerate(average)})
+    cases = ", ".join(
+        f"CASE {' '.join(f'WHEN {c} THEN {i}' for i, c in enumerate(found))} ELSE {len(found)} END"
+        for found in comparisons
+    )
+    for a_l, a_r, b_l, b_r in pairs:
+        row = duckdb.execute(
+            f"SELECT {cases} FROM (SELECT ?::VARCHAR a_l, ?::VARCHAR a_r, ?::VARCHAR b_l, ?::VARCHAR b_r)",
+            [a_l, a_r, b_l, b_r],
+        ).fetchone()
+        score = scorer.score({"a": a_l, "b": b_l}, {"a": a_r, "b": b_r})
+        assert [int(found.level) for found in score.levels] == list(row or ())
 
 
 def test_unknown_sql_is_refused_by_name():
