@@ -1,6 +1,8 @@
 """Cases that other systems document, as JSON, turned into scenarios of our own form.
 
-    python tests/scenarios/translate.py CASES.json > SYSTEM.yaml
+    python tests/scenarios/translate.py CASES.json
+
+prints a first form of them: what scenarios expect beyond it was added by hand.
 
 Each system is expressed by a rules file alone. What a rules file cannot say is left out of the scenario: time windows
 of limits, and identifiers that are members of several profiles at once.
