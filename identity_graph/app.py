@@ -34,16 +34,17 @@ from identity_graph.api.health import Live, MetricsText, Ready
 from identity_graph.api.http import Gate
 from identity_graph.api.keys import ApiKey
 from identity_graph.api.resolve import Resolve
+from identity_graph.database import patient
 from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.matches import UnusableModel
 from identity_graph.domain.rules import Rules
 from identity_graph.services.active_rules import active_rules, superseded
 from identity_graph.services.audit import AuditLog
 from identity_graph.services.connections import Connections
+from identity_graph.services.expire import Expiry
 from identity_graph.services.journey import Journeys, Some
 from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.match_records import Matching
-from identity_graph.services.overrides import Overrides
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
@@ -83,13 +84,15 @@ def opened(
     down who reads and who changes; without one it is not. Raises :class:`UnusableModel` where the active
     model is not in it.
     """
-    with closing(Graph.connect(to)) as graph:
-        graph.migrate(now())
-        with (
-            closing(AuditLog(audit, graph, now)) if audit else nullcontext() as log,
-            composed(graph, active_rules(graph, wanted, now()), models, log) as services,
-        ):
-            yield services
+    # Another process may be migrating a large graph; no request waits for this one yet.
+    with closing(patient(to)) as waiting:
+        waiting.migrate(now())
+    with (
+        closing(Graph.connect(to)) as graph,
+        closing(AuditLog(audit, graph, now)) if audit else nullcontext() as log,
+        composed(graph, active_rules(graph, wanted, now()), models, log) as services,
+    ):
+        yield services
 
 
 @contextmanager
@@ -110,8 +113,10 @@ def _compose(graph: Graph, rules: Rules, models: Path | None, audit: AuditLog | 
         writer = opening.enter_context(closing(Submitter(graph, rules, matching)))
         segments = opening.enter_context(closing(Segments(graph, rules, now)))
         segments.start()
+        opening.enter_context(closing(Expiry(graph, rules, now))).start()
         lookup = Lookup(graph, rules, readers)
         profiles = Profiles(graph, rules, lookup, readers)
+        proposals = Proposals(graph, rules, now)
         return Services(
             graph=graph,
             rules=rules,
@@ -119,13 +124,12 @@ def _compose(graph: Graph, rules: Rules, models: Path | None, audit: AuditLog | 
             lookup=lookup,
             profiles=profiles,
             journeys=Journeys(graph, rules, readers),
-            proposals=Proposals(graph, rules, now),
-            connections=Connections(graph, profiles, lookup),
+            proposals=proposals,
+            connections=Connections(graph, profiles, lookup, proposals),
             scoring=Scoring(matching),
             search=Search(graph, rules),
             stewards=Stewards(graph, rules, now, matching),
             segments=segments,
-            overrides=Overrides(graph, rules, now),
             audit=audit,
             by=lambda others: _compose(graph, others, models, audit),
             close=opening.pop_all().close,
@@ -186,6 +190,7 @@ def create_app(
     state = State(Gate(keys))
     stack = ExitStack()
     renewed: list[Services] = []
+    retiring: list[asyncio.Task[None]] = []
 
     async def open_services() -> None:
         try:
@@ -215,8 +220,11 @@ def create_app(
                 continue
             state.services, former = found, serving
             serving = found
-            await asyncio.sleep(REQUEST_TIMEOUT)
-            await asyncio.to_thread(former.close)
+            retiring.append(asyncio.create_task(retire(former)))
+
+    async def retire(former: Services) -> None:
+        await asyncio.sleep(REQUEST_TIMEOUT)
+        await asyncio.to_thread(former.close)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -225,8 +233,9 @@ def create_app(
             yield
         finally:
             state.services = None
-            opening.cancel()
-            await asyncio.wait([opening])
+            for task in (opening, *retiring):
+                task.cancel()
+            await asyncio.wait([opening, *retiring])
             for services in renewed:
                 await asyncio.to_thread(services.close)
             await asyncio.to_thread(stack.close)

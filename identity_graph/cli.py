@@ -183,7 +183,7 @@ def keys() -> None:
 def new(
     name: Annotated[str, typer.Argument(help="What the key is called in the settings.", show_default=False)],
     scope: Annotated[
-        list[str] | None, typer.Option(help="read, write or admin; may be repeated.", show_default="read")
+        list[str] | None, typer.Option(help="read, write, pii or admin; may be repeated.", show_default="read")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -214,7 +214,6 @@ def new(
 EXPECTED = {
     "identity_graph.app": "CannotServe",
     "identity_graph.domain.matches": "UnusableModel",
-    "identity_graph.domain.segments": "InvalidRule",
     "identity_graph.neo4j_runtime": "RuntimeFailure",
     "identity_graph.services.active_rules": "OtherRules",
     "identity_graph.services.audit": "CannotAudit",

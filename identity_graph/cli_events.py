@@ -33,9 +33,9 @@ def expire(
     settings = settings_of(data_dir=data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     with opened_graph(settings, "events expire", progress=not as_json) as graph:
-        retention = active_rules(graph, None, now()).retention
+        rules = active_rules(graph, None, now())
         with console.status("Looking") as status:
-            found = forget(graph, retention, now(), lambda type, many: status.update(f"{type}: {many:,} forgotten"))
+            found = forget(graph, rules, now(), lambda type, many: status.update(f"{type}: {many:,} forgotten"))
     if as_json:
         typer.echo(json.dumps(found))
     elif found:

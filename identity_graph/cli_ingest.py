@@ -254,7 +254,10 @@ class _Run:
             return
         folder = self.settings.data_dir
         with _scratch(folder) as scratch, self.console.status("Importing"):
-            nodes, relationships = first.write(scratch)
+            try:
+                nodes, relationships = first.write(scratch)
+            except OSError as e:
+                raise neo4j_runtime.from_os_error(e, folder, "IDENTITY_GRAPH_DATA_DIR") from e
             del first
             neo4j_runtime.bulk_import(
                 folder, nodes, relationships, id_type="integer", make_sure=_still_empty, progress=False

@@ -20,6 +20,7 @@ from matching import pipeline, report
 from matching.errors import InputError, MatchingError
 from matching.model import Model
 from matching.scorer import Score
+from matching.settings import load_settings
 
 match_app = typer.Typer(
     help="Find records of one person in files: train, cluster, evaluate, explain.", no_args_is_help=True
@@ -65,7 +66,10 @@ def run(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train on FILES, cluster them, and write clusters and an HTML report beside them."""
+    """Train on FILES, cluster them, and write clusters and an HTML report beside them.
+
+    Example: identity-graph match run customers.csv --out clusters.csv
+    """
     with _sentences():
         used = Model.load(model) if model else None
         with progress() as told:
@@ -92,7 +96,7 @@ def train_on_files(files: list[Path], model: Path, fields: Path | None, settings
     """Train a model on files and save it: `match train` without `--from-graph`."""
     with _sentences(), progress() as told:
         prepared = pipeline.prepare(pipeline.connect(), files, fields, progress=told)
-        trained = pipeline.fit(prepared, pipeline.load_settings(settings) if settings else None, told)
+        trained = pipeline.fit(prepared, load_settings(settings) if settings else None, told)
         trained.save(model)
     if as_json:
         sys.stdout.write(
@@ -111,7 +115,10 @@ def evaluate(
     out: Annotated[Path, typer.Argument(help="CSV with record_id,cluster_id.")],
     labels: Annotated[Path, typer.Option("--labels", help="CSV with record_id,entity_id.")],
 ) -> None:
-    """Compare clusters with known truth; prints JSON."""
+    """Compare clusters with known truth; prints JSON.
+
+    Example: identity-graph match evaluate clusters.csv --labels truth.csv
+    """
     with _sentences():
         clusters = _pairs(out, "record_id", "cluster_id")
         entities = _pairs(labels, "record_id", "entity_id")
@@ -136,7 +143,10 @@ def explain(
     model: Annotated[Path, typer.Option("--model", help="A trained model's directory.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show what speaks for and against two records being one person."""
+    """Show what speaks for and against two records being one person.
+
+    Example: identity-graph match explain customers.csv --model ./model --first 17 --second 42
+    """
     with _sentences():
         used = Model.load(model)
         prepared = pipeline.prepare(pipeline.connect(), files, model=used)
@@ -174,7 +184,10 @@ def compare(
     after: Annotated[Path, typer.Argument(help="Directory of another.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two models: thresholds, and level weights that differ by half a bit or more."""
+    """Compare two models: thresholds, and level weights that differ by half a bit or more.
+
+    Example: identity-graph match compare ./model-of-may ./model-of-june
+    """
     with _sentences():
         found = pipeline.compare(Model.load(before), Model.load(after))
     if as_json:
@@ -227,6 +240,8 @@ def _recognised(model: Model) -> None:
     for what, column in model.fields.describe():
         table.add_row(escape(what), escape(column))
     _out.print(table)
+    for note in model.report["notes"]:
+        _out.print(f"[yellow]note:[/yellow] {escape(note)}")
 
 
 def _pairs(path: Path, key: str, value: str) -> dict[str, str]:

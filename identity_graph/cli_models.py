@@ -57,11 +57,14 @@ def train(
         raise typer.BadParameter("a model of the graph takes no FILES, --model, --fields or --settings",
                                  param_hint="--from-graph")  # fmt: skip
     with _opened(data_dir, "match train") as (chosen, matching), progress() as told:
-        found = models.train(matching.graph, chosen.models, told)
+        found = models.train(matching.graph, matching.rules, chosen.models, told)
+        notes = models.notes(chosen.models, found.version)
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        typer.echo(json.dumps({**asdict(found), "notes": notes}))
         return
     _out.print(f"model [bold]{found.version}[/bold]: {escape(found.text)}")
+    for note in notes:
+        _out.print(f"[yellow]note:[/yellow] {escape(note)}")
     _out.print(f"Let it match: identity-graph match activate {found.version}")
 
 

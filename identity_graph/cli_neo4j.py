@@ -2,7 +2,9 @@
 
 import json
 import time
+from contextlib import closing, suppress
 from dataclasses import asdict
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Annotated
 
@@ -145,12 +147,43 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if chosen.neo4j_uri:
         external = Connection(chosen.neo4j_uri, chosen.neo4j_user, chosen.neo4j_password.get_secret_value())
     with Console(stderr=True).status("Looking"):
-        findings = neo4j_runtime.diagnose(chosen.data_dir, external)
+        findings = neo4j_runtime.diagnose(
+            chosen.data_dir, external, heap_mb=chosen.heap_mb, page_cache_mb=chosen.page_cache_mb
+        )
+        findings += [*([_rules(chosen.rules)] if chosen.rules else []), _port(chosen.host, chosen.port)]
     if as_json:
         typer.echo(json.dumps({"ok": all(f.ok for f in findings), "findings": [asdict(f) for f in findings]}, indent=2))
     else:
         Console().print(_table(findings))
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _rules(file: Path) -> Finding:
+    from identity_graph.services.rules_file import RulesFileError, load_rules
+
+    try:
+        load_rules(file)
+    except RulesFileError as error:
+        return Finding("rules file", False, str(error), "Correct it, or set IDENTITY_GRAPH_RULES to another file.")
+    return Finding("rules file", True, str(file))
+
+
+def _port(host: str, port: int) -> Finding:
+    """Whether `serve` can listen there, or does so already."""
+    from identity_graph.api.health import LIVE
+    from identity_graph.app import CannotServe, bound
+
+    try:
+        bound(host, port).close()
+    except CannotServe as error:
+        with suppress(OSError, HTTPException), closing(HTTPConnection(host, port, timeout=2)) as http:
+            http.request("GET", "/livez")
+            if http.getresponse().read() == LIVE:
+                return Finding("port", True, f"the service runs at {host}, port {port}")
+        detail = str(error).partition(";")[0]
+        advice = "End what listens there, or set IDENTITY_GRAPH_PORT or IDENTITY_GRAPH_HOST to another."
+        return Finding("port", False, detail, advice)
+    return Finding("port", True, f"{host}, port {port} is free")
 
 
 def _embedded(data_dir: Path | None, **given: int | None) -> Settings:

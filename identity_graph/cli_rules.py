@@ -34,6 +34,8 @@ def check(
     """Check a rules file: what is wrong with it and where, or the rules that it amounts to.
 
     Exit code 0: usable. 1: problems, all of them printed. 2: the file cannot be read.
+
+    Example: identity-graph rules check rules.toml
     """
     try:
         found, problems = load_rules(file), list[Problem]()
@@ -140,7 +142,7 @@ def _complain(file: Path, problems: list[Problem]) -> None:
 
 
 def _plain(rules: Rules | None, problems: list[Problem]) -> dict[str, object]:
-    listed = [{"line": p.line, "key": p.key, "message": p.message, "advice": p.advice} for p in problems]
+    listed = [asdict(problem) for problem in problems]
     if rules is None:
         return {"usable": False, "problems": listed}
     return {"usable": True, "problems": listed, "version": rules.version, "rules": json.loads(rules.as_json())}
@@ -176,5 +178,5 @@ def _cells(rule: NamespaceRule) -> list[str]:
         limit,
         str(rule.priority),
         rule.normaliser,
-        str(rule.fan_out or "none"),
+        "none" if rule.fan_out is None else str(rule.fan_out),
     ]

@@ -45,7 +45,7 @@ def all_segments(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     Example: identity-graph segment list
     """
-    with _opened(data_dir, "segment list") as (_, segments):
+    with _opened(data_dir, "segment list", as_json) as (_, segments):
         found = segments.all(NOW)
     if as_json:
         typer.echo(json.dumps({"segments": [_plain(one) for one in found]}))
@@ -74,9 +74,12 @@ def define(
     Example: identity-graph segment define big_spenders rule.json
     """
     raw = _rule(rule)
-    with _opened(data_dir, "segment define") as (_, segments):
-        found = segments.define(name, description, raw, getpass.getuser(), expected_version=replace, dry_run=dry_run)
-    _tell(as_json, _plain(found), f"segment {name}, version {found.version}: {found.size:,} members")
+    with _opened(data_dir, "segment define", as_json) as (_, segments):
+        found, _ = segments.define(name, description, raw, getpass.getuser(), expected_version=replace, dry_run=dry_run)
+        remarks = segments.remarks(raw)
+    told = _plain(found) | {"remarks": [_coded(one) for one in remarks]}
+    words = f"segment {name}, version {found.version}: {found.size:,} members"
+    _tell(as_json, told, "\n".join([words, *map(_sentence, remarks)]))
 
 
 @segment_app.command()
@@ -91,7 +94,7 @@ def preview(
     Example: identity-graph segment preview rule.json
     """
     raw = _rule(rule)
-    with _opened(data_dir, "segment preview") as (_, segments):
+    with _opened(data_dir, "segment preview", as_json) as (_, segments):
         size, ids = segments.preview(raw, sample, NOW)
     _tell(as_json, {"size": size, "sample": ids}, "\n".join([f"{size:,} profiles", *ids]))
 
@@ -107,10 +110,10 @@ def explain(
 
     Example: identity-graph segment explain big_spenders 0199f3c2-…
     """
-    with _opened(data_dir, "segment explain") as (_, segments):
+    with _opened(data_dir, "segment explain", as_json) as (_, segments):
         found = segments.explain(name, profile, NOW)
-    if found is None:
-        raise InvalidRule("UNKNOWN_PROFILE", f"there is no profile {profile}")
+        if found is None:
+            raise InvalidRule("UNKNOWN_PROFILE", f"there is no profile {profile}")
     if as_json:
         typer.echo(json.dumps(asdict(found)))
         return
@@ -125,6 +128,21 @@ def explain(
 
 
 @segment_app.command()
+def versions(name: Name, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Every definition that a segment ever had, the latest first: its rule, who defined it and when.
+
+    Example: identity-graph segment versions big_spenders
+    """
+    with _opened(data_dir, "segment versions", as_json) as (_, segments):
+        found = segments.versions(name, NOW)
+        if not found:
+            raise InvalidRule("UNKNOWN_SEGMENT", f"there never was a segment {name}", ("name",))
+    told = [asdict(one) | {"rule": json.loads(one.rule), "defined_at": as_date(one.defined_at)} for one in found]
+    lines = [f"{one['version']}  {one['defined_at']}  {one['defined_by']}  {json.dumps(one['rule'])}" for one in told]
+    _tell(as_json, {"versions": told}, "\n".join(lines))
+
+
+@segment_app.command()
 def members(
     name: Name,
     limit: Annotated[int, typer.Option(help="How many to show; `export segment` writes all.", min=1, max=1000)] = 20,
@@ -135,7 +153,7 @@ def members(
 
     Example: identity-graph segment members big_spenders
     """
-    with _opened(data_dir, "segment members") as (_, segments):
+    with _opened(data_dir, "segment members", as_json) as (_, segments):
         found, _, total = segments.members(name, limit, "", NOW)
     told = [{"profile_id": id, "entered_at": as_date(entered)} for id, entered in found]
     lines = [f"{one['profile_id']}  {one['entered_at']}" for one in told]
@@ -148,7 +166,7 @@ def delete(name: Name, dry_run: DryRun = False, data_dir: DataDir = None, as_jso
 
     Example: identity-graph segment delete big_spenders
     """
-    with _opened(data_dir, "segment delete") as (_, segments):
+    with _opened(data_dir, "segment delete", as_json) as (_, segments):
         segments.delete(name, dry_run=dry_run)
     _tell(as_json, {"deleted": name, "dry_run": dry_run}, f"segment {name} {'could be' if dry_run else 'is'} deleted")
 
@@ -159,7 +177,7 @@ def traits(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     Example: identity-graph segment traits
     """
-    with _opened(data_dir, "segment traits") as (_, segments):
+    with _opened(data_dir, "segment traits", as_json) as (_, segments):
         found, full = segments.catalogue(NOW)
     if as_json:
         typer.echo(json.dumps({"traits": [asdict(one) for one in found], "full_sources": full}))
@@ -169,8 +187,10 @@ def traits(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         lists = (", ".join(some) for some in (one.types, one.sources))
         table.add_row(*map(escape, (one.name, one.kind, *lists, f"{one.fill_rate:.0%}", "  ".join(one.examples))))
     _out.print(table)
-    for source in full:
-        _out.print(escape(f"{source} has more names than the catalogue takes; the others stay in its records"))
+    for source, many in full.items():
+        _out.print(
+            escape(f"{source} has more names than the rules take; {many:,} values of others stay in its records")
+        )
 
 
 @segment_app.command()
@@ -179,7 +199,7 @@ def refresh(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     Example: identity-graph segment refresh
     """
-    with _opened(data_dir, "segment refresh") as (_, segments):
+    with _opened(data_dir, "segment refresh", as_json) as (_, segments):
         many = segments.catch_up()
     _tell(as_json, {"evaluated": many}, f"{many:,} profiles were due and were evaluated")
 
@@ -213,11 +233,14 @@ def _export(out: Path, segment: str | None, data_dir: Path | None, as_json: bool
         raise typer.BadParameter(f"end the name in one of .{', .'.join(service.FORMATS)}", param_hint="--out")
     if not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.absolute().parent}", param_hint="--out")
-    with _opened(data_dir, "export") as (graph, _), Progress(console=_err, transient=True) as progress:
+    with _opened(data_dir, "export", as_json) as (graph, _), Progress(console=_err, transient=True) as progress:
         task = progress.add_task("profiles", total=None)
-        many, described = service.export(graph, out, kind, segment, lambda done: progress.update(task, completed=done))
-    told = {"rows": many, "file": str(out), "schema": str(described)}
-    _tell(as_json, told, f"{many:,} profiles in {out}, described in {described}")
+        found = service.export(graph, out, kind, segment, lambda done: progress.update(task, completed=done))
+    told = {"rows": found.rows, "file": str(out), "schema": str(found.described), "left_out": found.left_out}
+    lines = [f"{found.rows:,} profiles in {out}, described in {found.described}"]
+    for column, many in sorted(found.left_out.items()):
+        lines.append(f"{many:,} values of {column} were left out: their type changed during the export")
+    _tell(as_json, told, "\n".join(lines))
 
 
 def _rule(file: Path) -> Any:
@@ -240,8 +263,24 @@ def _tell(as_json: bool, plain: dict[str, Any], words: str) -> None:
         _out.print(escape(words))
 
 
+def _coded(one: InvalidRule) -> dict[str, Any]:
+    return {"code": one.code, "path": one.path, "message": str(one)}
+
+
+def _sentence(one: InvalidRule) -> str:
+    return ": ".join(filter(None, (one.code, ".".join(one.path), str(one))))
+
+
 @contextmanager
-def _opened(data_dir: Path | None, command: str) -> Generator[tuple[Graph, Segments]]:
+def _opened(data_dir: Path | None, command: str, as_json: bool) -> Generator[tuple[Graph, Segments]]:
+    """The graph and its segments. What is wrong with a rule ends the command with its code, path and sentence."""
     chosen = settings_of(data_dir=data_dir)
-    with opened_graph(chosen, command) as graph:
-        yield graph, Segments(graph, active_rules(graph, None, now()), now)
+    try:
+        with opened_graph(chosen, command) as graph:
+            yield graph, Segments(graph, active_rules(graph, None, now()), now)
+    except InvalidRule as e:
+        if as_json:
+            typer.echo(json.dumps({"error": _coded(e)}))
+        else:
+            _err.print(f"[bold red]error:[/bold red] {escape(_sentence(e))}")
+        raise typer.Exit(1) from None

@@ -45,7 +45,7 @@ def records(count: int, seed: int = 5) -> list[tuple[str, str, Traits]]:
 
 def model(folder: Path) -> Compiled:
     """A model that is kept in a folder of this one."""
-    rows = ((f"{source}/{id}", source, traits) for source, id, traits in records(400, seed=3))
+    rows = ((f"{source}/{id}", source, traits, None) for source, id, traits in records(400, seed=3))
     return train_model(write_records(rows, folder), folder, lambda _: None)
 
 

@@ -19,6 +19,8 @@ CREATE INDEX record_block_13 IF NOT EXISTS FOR (r:Record) ON (r.block_13);
 CREATE INDEX record_block_14 IF NOT EXISTS FOR (r:Record) ON (r.block_14);
 CREATE INDEX record_block_15 IF NOT EXISTS FOR (r:Record) ON (r.block_15);
 CREATE INDEX record_block_16 IF NOT EXISTS FOR (r:Record) ON (r.block_16);
+// The values that too many records share.
+CREATE CONSTRAINT crowd_value IF NOT EXISTS FOR (c:Crowd) REQUIRE c.value IS UNIQUE;
 // A matched link by either of its records.
 CREATE INDEX link_record_a IF NOT EXISTS FOR ()-[l:LINK]-() ON (l.record_a);
 CREATE INDEX link_record_b IF NOT EXISTS FOR ()-[l:LINK]-() ON (l.record_b);

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from identity_graph.api.errors import Forbidden
+from identity_graph.api.errors import BadInput, Forbidden
 from identity_graph.api.keys import ApiKey, Scope
 from identity_graph.api.scalars import microseconds
 from identity_graph.domain.rules import Rules
@@ -11,15 +11,17 @@ from identity_graph.services.audit import AuditLog
 from identity_graph.services.connections import Connections
 from identity_graph.services.journey import Journeys
 from identity_graph.services.lookup import Freshness, Lookup
-from identity_graph.services.overrides import Overrides
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.proposals import Proposals
 from identity_graph.services.scoring import Scoring
 from identity_graph.services.search import Search
 from identity_graph.services.segments import Segments
 from identity_graph.services.stewardship import Stewards
-from identity_graph.services.submit import Submitter
+from identity_graph.services.submit import Submitter, now
 from identity_graph.store.graph import Graph
+
+#: By how much a client's clock may be ahead of ours, in microseconds.
+SKEW = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,6 @@ class Services:
     search: Search
     stewards: Stewards
     segments: Segments
-    overrides: Overrides
     audit: AuditLog | None
     by: "Callable[[Rules], Services]"
     close: Callable[[], None]
@@ -55,7 +56,11 @@ class Context:
     token: str | None = None
 
     def fresh(self, as_of: str | None = None) -> Freshness:
-        return Freshness(microseconds(as_of, "asOf"), self.token)
+        """What a read is to see. Raises :class:`BadInput` where ``as_of`` is no date, or lies in the future."""
+        at = microseconds(as_of, "asOf")
+        if at is not None and at > now() + SKEW:
+            raise BadInput("asOf lies in the future, of which nothing is known; leave it out to ask of now")
+        return Freshness(at, self.token)
 
     def require(self, scope: Scope) -> None:
         if not self.caller.allows(scope):

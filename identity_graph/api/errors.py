@@ -98,7 +98,7 @@ _TABLE: Mapping[type[Exception], Rendering] = {
     store.RulesChanged: Rendering("RULES_CHANGED", 409, 1),
     store.OutcomeUnknown: Rendering("OUTCOME_UNKNOWN", 503, 1),
     store.SchemaMismatch: Rendering("SCHEMA_MISMATCH", 503),
-    Overloaded: Rendering("OVERLOADED", 503, 1),
+    Overloaded: Rendering("OVERLOADED", 429, 1),
 }
 
 _SENTENCES: Mapping[type[Exception], str] = {

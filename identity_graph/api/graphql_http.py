@@ -89,10 +89,15 @@ class GraphQL(Endpoint):
         operation.plan.check_cost(request.variables)
         profiles: set[str] = set()
         shown.set(profiles)
-        result = await self._execute(operation, request, context)
-        if services.audit:
-            does = "read" if operation.kind is OperationType.QUERY else "change"
-            services.audit.tell(caller.name, does, operation.fields, profiles, failed=bool(result.errors))
+        failed: bool | None = None
+        try:
+            result = await self._execute(operation, request, context)
+            failed = bool(result.errors)
+        finally:
+            # Also of a request that was given up: a write may go on, of which nobody knows yet whether it fails.
+            if services.audit:
+                does = "read" if operation.kind is OperationType.QUERY else "change"
+                services.audit.tell(caller.name, does, operation.fields, profiles, failed=failed)
         return rendered(result, media_type)
 
     async def _execute(self, operation: Operation, request: Request, context: Context) -> ExecutionResult:
@@ -104,6 +109,7 @@ class GraphQL(Endpoint):
             request.variables,
             operation.name,
             max_coercion_errors=MAX_ERRORS,
+            hide_suggestions=not context.caller.allows(Scope.ADMIN),
             executor_class=ShortExecutor,
             ways=operation.ways,
         )
@@ -188,7 +194,7 @@ def rendered(result: ExecutionResult, media_type: bytes) -> Answer:
     if not result.data or all(value is None for value in result.data.values()):
         # Nothing was answered. Where the database is to blame, say so to proxies and retrying clients as well.
         blame = max((rendering for _, rendering in entries), key=lambda r: r.status)
-        if blame.status >= 500:
+        if blame.status >= 429:
             status, extra = blame.status, advice(blame)
     return Answer(status, orjson.dumps(body), media_type + _CHARSET, extra)
 

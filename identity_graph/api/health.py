@@ -8,6 +8,7 @@ from identity_graph.api.http import Receive, Scope
 
 #: Seconds within which the database must answer.
 PATIENCE = 1.0
+LIVE = b'{"status":"live"}'
 
 
 class Live(Endpoint):
@@ -17,7 +18,7 @@ class Live(Endpoint):
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         only_get(scope)
-        return Answer(200, b'{"status":"live"}')
+        return Answer(200, LIVE)
 
 
 class Ready(Endpoint):

@@ -1,6 +1,7 @@
 """Matching as clients see it: proposals and what becomes of them, why two identifiers are connected, and the model."""
 
 import asyncio
+from collections.abc import Iterable
 from enum import Enum
 from typing import Annotated
 
@@ -30,9 +31,10 @@ from identity_graph.domain.matches import ProposalStatus
 from identity_graph.domain.rules import RECORD_NAMESPACE
 from identity_graph.services import connections
 from identity_graph.services import proposals as service
+from identity_graph.services.audit import show
+from identity_graph.services.declined import Declined
 from identity_graph.services.lookup import Found, Freshness, Status
 from identity_graph.services.scoring import WhyNot
-from identity_graph.services.stewardship import Declined
 
 #: A model has so many levels; two profiles are kept apart by little.
 MANY, FEW = {LENGTH: 60}, {LENGTH: 2}
@@ -127,6 +129,14 @@ class ConnectionExplanation:
                                                     "shortest.")  # fmt: skip
     refused: list[ConnectionObstacle] = strawberry.field(
         description="What keeps them apart; empty where no evidence joins them."
+    )
+    message: str = strawberry.field(description="The answer in a sentence, also that an identifier was never observed.")
+    proposals: list[Proposal] = strawberry.field(
+        description="The open proposals between both people, the surest first; 20 at most.", metadata=FEW
+    )
+    would_join: list[str] = strawberry.field(
+        description="What would let them be one person's: a proposal to decide, a cannot-link to remove, a rule that "
+        "refuses a link. A sentence each."
     )
 
 
@@ -234,10 +244,14 @@ class MatchQuery:
         )
         for found, argument in zip(explained.ends, ("from", "to"), strict=True):
             _usable(found, argument)
+        _shown(explained.ends)
         return ConnectionExplanation(
             connected=explained.connected,
             path=[Link.of(row) for row in explained.path],
             refused=[ConnectionObstacle.of_connection(one) for one in explained.obstacles],
+            message=explained.message,
+            proposals=[Proposal.of(one, fresh) for one in explained.proposals],
+            would_join=explained.would_join,
         )
 
     @strawberry.field(description="The model that matches now; null where none does.")
@@ -264,6 +278,7 @@ class MatchQuery:
         if await asyncio.to_thread(scoring.model) is None:
             raise NoModel(_NO_MODEL)
         evidence = await asyncio.to_thread(scoring.score, a.key, b.key, fresh.token)
+        _shown(await info.context.services.lookup.resolve(_pair(a, b), fresh))
         return _evidence(evidence) if evidence else None
 
     @strawberry.field(description="Why does the model not join two records? Null where there is no such record.")
@@ -272,18 +287,20 @@ class MatchQuery:
         if await asyncio.to_thread(scoring.model) is None:
             raise NoModel(_NO_MODEL)
         found = await asyncio.to_thread(scoring.why_not, a.key, b.key, fresh.token)
+        _shown(await info.context.services.lookup.resolve(_pair(a, b), fresh))
         return (
             Unmatched(reason=found.reason, message=found.message, evidence=_evidence(found.evidence)) if found else None
         )
 
     @strawberry.field(
         description="What keeps two records apart: refused links between their profiles, or a person's word. Empty "
-        "where no evidence joins them, or where they are one person's."
+        "where no evidence joins them, or where they are one person's; null where there is no such record."
     )
-    async def why_refused(self, info: Info, a: RecordInput, b: RecordInput) -> list[ConnectionObstacle]:
+    async def why_refused(self, info: Info, a: RecordInput, b: RecordInput) -> list[ConnectionObstacle] | None:
         services, fresh = info.context.services, info.context.fresh()
-        explained = await services.connections.explain(((RECORD_NAMESPACE, a.key), (RECORD_NAMESPACE, b.key)), fresh)
-        return [ConnectionObstacle.of_connection(one) for one in explained.obstacles]
+        explained = await services.connections.explain(_pair(a, b), fresh)
+        _shown(explained.ends)
+        return None if explained.unseen else [ConnectionObstacle.of_connection(one) for one in explained.obstacles]
 
 
 @strawberry.type
@@ -311,6 +328,16 @@ class MatchMutation:
         )
         outcome = ProposalDecided(proposal=proposal, changes=told(decided.changes, token))
         return DecideProposalPayload(consistency_token=token, outcome=outcome)
+
+
+def _pair(a: RecordInput, b: RecordInput) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The identifiers of two records."""
+    return (RECORD_NAMESPACE, a.key), (RECORD_NAMESPACE, b.key)
+
+
+def _shown(ends: Iterable[Found]) -> None:
+    """What is told of identifiers is told of the people whose they are."""
+    show(*(found.holder for found in ends))
 
 
 def _levels(levels: tuple[domain.Level, ...]) -> list[ComparisonLevel]:

@@ -167,6 +167,15 @@ class SegmentChanges:
     page_info: PageInfo
 
 
+@strawberry.type(description="A definition that a segment has or had.")
+class SegmentVersion:
+    version: int
+    description: str
+    rule: JSON
+    defined_at: DateTime
+    defined_by: str
+
+
 @strawberry.type(description="A rule, and the profiles that satisfy it now.")
 class Segment:
     name: str
@@ -208,6 +217,23 @@ class Segment:
         ]
         end = edges[-1].cursor if edges else None
         return SegmentMembers(edges=edges, page_info=PageInfo(has_next_page=more, end_cursor=end), total_count=total)
+
+    @strawberry.field(
+        description="Every definition that a segment of this name ever had, the latest first.", metadata=MANY
+    )
+    async def versions(self, info: Info) -> list[SegmentVersion]:
+        info.context.require(Scope.READ)
+        found = await asyncio.to_thread(info.context.services.segments.versions, self.name, self.fresh)
+        return [
+            SegmentVersion(
+                version=one.version,
+                description=one.description,
+                rule=raw_json(one.rule),
+                defined_at=moment(one.defined_at),
+                defined_by=one.defined_by,
+            )
+            for one in found
+        ]
 
     @strawberry.field(description="Who entered and left, the latest first; of deleted memberships too.")
     async def changes(self, info: Info, first: First = 50, after: After = None) -> SegmentChanges:
@@ -276,13 +302,19 @@ DefineSegmentOutcome = Annotated[SegmentDefined | SegmentRejected, strawberry.un
 DeleteSegmentOutcome = Annotated[SegmentDeleted | SegmentRejected, strawberry.union("DeleteSegmentOutcome")]
 
 
+#: Of the tokens of writes.
+SEES_IT = "Sent as `X-Consistency-Token`, it makes a read see what was done. Empty where nothing was."
+
+
 @strawberry.type
 class DefineSegmentPayload:
+    consistency_token: str = strawberry.field(description=SEES_IT)
     outcome: DefineSegmentOutcome
 
 
 @strawberry.type
 class DeleteSegmentPayload:
+    consistency_token: str = strawberry.field(description=SEES_IT)
     outcome: DeleteSegmentOutcome
 
 
@@ -314,11 +346,18 @@ class CataloguedTrait:
     )
 
 
+@strawberry.type(description="A source with more names of traits than are taken.")
+class FullSource:
+    source: str
+    left_out: int = strawberry.field(description="How many values of further names were left out so far.")
+
+
 @strawberry.type(description="The traits that there are.")
 class TraitCatalogue:
     traits: list[CataloguedTrait] = strawberry.field(metadata=MANY)
-    full_sources: list[str] = strawberry.field(
-        description="Sources with more than 1,000 names of traits; what came later stays in their records only.",
+    full_sources: list[FullSource] = strawberry.field(
+        description="Sources with more names of traits than the rules take, 1,000 if they say nothing else; what came "
+        "later stays in their records only.",
         metadata={LENGTH: 1},
     )
 
@@ -341,7 +380,7 @@ class SegmentQuery:
                 )
                 for one in traits
             ],
-            full_sources=full,
+            full_sources=[FullSource(source=source, left_out=many) for source, many in full.items()],
         )
 
     @strawberry.field(description="All segments by name.", metadata=MANY)
@@ -410,18 +449,20 @@ class SegmentMutation:
                 dry_run=input.dry_run,
             )
         except InvalidRule as e:
-            return DefineSegmentPayload(outcome=SegmentRejected.of(e))
-        if defined is None:
-            defined = await asyncio.to_thread(segments.one, input.name, Freshness())
-        if defined is None:
+            return DefineSegmentPayload(consistency_token="", outcome=SegmentRejected.of(e))
+        segment, token = defined or await asyncio.to_thread(segments.latest, input.name)
+        if segment is None:
             raise RequestTimedOut("the segment is still being defined; look for it in a moment")
         remarks = [SegmentRejected.of(one) for one in await asyncio.to_thread(segments.remarks, input.rule)]
-        return DefineSegmentPayload(outcome=SegmentDefined(segment=Segment.of(defined, Freshness()), remarks=remarks))
+        outcome = SegmentDefined(segment=Segment.of(segment, Freshness(token=token or None)), remarks=remarks)
+        return DefineSegmentPayload(consistency_token=token, outcome=outcome)
 
     @strawberry.mutation(description="Delete a segment that no other one names. Who was in it stays on record.")
     async def delete_segment(self, info: Info, input: DeleteSegmentInput) -> DeleteSegmentPayload:
         try:
-            await _for_a_while(info.context.services.segments.delete, input.name, dry_run=input.dry_run)
+            token = await _for_a_while(info.context.services.segments.delete, input.name, dry_run=input.dry_run)
         except InvalidRule as e:
-            return DeleteSegmentPayload(outcome=SegmentRejected.of(e))
-        return DeleteSegmentPayload(outcome=SegmentDeleted(name=input.name))
+            return DeleteSegmentPayload(consistency_token="", outcome=SegmentRejected.of(e))
+        if token is None:
+            _, token = await asyncio.to_thread(info.context.services.segments.latest, input.name)
+        return DeleteSegmentPayload(consistency_token=token, outcome=SegmentDeleted(name=input.name))

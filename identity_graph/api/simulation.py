@@ -13,6 +13,8 @@ from identity_graph.api.limits import LENGTH
 from identity_graph.api.types import Info, Profile
 from identity_graph.domain.evidence import Observation, RefusalCode
 from identity_graph.domain.intake import Rejection, parse_observation
+from identity_graph.services.active_rules import OtherRules
+from identity_graph.services.apply_rules import expect_applicable
 from identity_graph.services.rules_file import RulesFileError, parse_rules
 from identity_graph.services.simulation import MOST_AFFECTED, Affected, Simulation, simulate
 from identity_graph.services.submit import now
@@ -117,7 +119,8 @@ class SimulationQuery:
         except RulesFileError as e:
             p = e.problems[0]
             where = f"line {p.line}: " if p.line else ""
-            return SimulationRefused(code="INVALID_RULES", message=f"{where}{p.message}. {p.advice}", path=["rules"])
+            path = ["rules", p.key] if p.key else ["rules"]
+            return SimulationRefused(code=p.code, message=f"{where}{p.message}. {p.advice}", path=path)
         observations: list[Observation] = []
         for number, raw in enumerate(cast(list[Mapping[str, Any]], input.observations)):
             taken = parse_observation(raw, rules, now())
@@ -130,5 +133,9 @@ class SimulationQuery:
             if counts["links"] > MAX_LINKS:
                 message = f"the graph has {counts['links']:,} links, more than {MAX_LINKS:,}; use the command line"
                 return SimulationRefused(code="TOO_LARGE", message=message, path=[])
+            try:
+                await asyncio.to_thread(expect_applicable, services.graph, rules)
+            except OtherRules as e:
+                return SimulationRefused(code="RULES_NOT_APPLICABLE", message=str(e), path=["rules"])
             found = await asyncio.to_thread(simulate, services.graph, rules, observations)
         return Simulated.of(found)

@@ -10,14 +10,14 @@ from identity_graph.api.errors import BadInput
 from identity_graph.api.inputs import IdentifierInput
 from identity_graph.api.limits import LENGTH
 from identity_graph.api.scalars import DateTime, from_cursor, microseconds, to_cursor
-from identity_graph.api.types import Change, ChangeKind, Info, Profile, page_size
+from identity_graph.api.types import Change, ChangeKind, Info, Profile, RefusedLink, page_size
 from identity_graph.domain.decision import Change as DomainChange
 from identity_graph.domain.evidence import Key
 from identity_graph.domain.identifiers import InvalidIdentifier, identify
 from identity_graph.domain.rules import Rules
+from identity_graph.services.declined import Declined
 from identity_graph.services.stewardship import (
     MOST_RETRACTED,
-    Declined,
     Done,
     Merges,
     Observations,
@@ -31,7 +31,7 @@ MAX_IDENTIFIERS = 1_000
 #: An act changes a few profiles.
 FEW = {LENGTH: 4}
 
-_REASON = "Why, 1 to 1,000 characters; kept in the lineage with the name of the API key."
+REASON = "Why, 1 to 1,000 characters; kept in the lineage with the name of the API key."
 EXPECTED = "Refused with `CONFLICT` where the profile has another version by now."
 DRY_RUN = "Say what would happen, and write nothing."
 
@@ -47,7 +47,7 @@ def told(changes: Sequence[DomainChange], token: str) -> list[Change]:
 @strawberry.input
 class MergeProfilesInput:
     profile_ids: list[strawberry.ID] = strawberry.field(description="2 to 10.")
-    reason: str = strawberry.field(description=_REASON)
+    reason: str = strawberry.field(description=REASON)
     expected_version: int | None = strawberry.field(default=None, description=f"Of the first. {EXPECTED}")
     dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
@@ -56,7 +56,7 @@ class MergeProfilesInput:
 class SplitProfileInput:
     profile_id: strawberry.ID
     identifiers: list[IdentifierInput] = strawberry.field(description="Those that are another person's.")
-    reason: str = strawberry.field(description=_REASON)
+    reason: str = strawberry.field(description=REASON)
     expected_version: int | None = strawberry.field(default=None, description=EXPECTED)
     dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
@@ -64,9 +64,11 @@ class SplitProfileInput:
 @strawberry.input
 class UndoChangeInput:
     change_id: strawberry.ID
-    reason: str = strawberry.field(description=_REASON)
+    reason: str = strawberry.field(description=REASON)
     expected_version: int | None = strawberry.field(
-        default=None, description=f"Of the profile that the change made or kept. {EXPECTED}"
+        default=None,
+        description="Of the profile that the change made or kept: a merge's survivor, a move's target, what a split "
+        f"split off; where it has only parties, of the one with the least id. {EXPECTED}",
     )
     dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
@@ -75,7 +77,7 @@ class UndoChangeInput:
 class SetCannotLinkInput:
     a: IdentifierInput
     b: IdentifierInput
-    reason: str = strawberry.field(description=_REASON)
+    reason: str = strawberry.field(description=REASON)
     expected_version: int | None = strawberry.field(default=None, description=f"Of the profile of `a`. {EXPECTED}")
     dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
@@ -84,15 +86,28 @@ class SetCannotLinkInput:
 class RemoveCannotLinkInput:
     a: IdentifierInput
     b: IdentifierInput
-    reason: str = strawberry.field(description=_REASON)
+    reason: str = strawberry.field(description=REASON)
     expected_version: int | None = strawberry.field(default=None, description=f"Of the profile of `a`. {EXPECTED}")
     dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
 @strawberry.type(description="It was done; every change can be undone by its id.")
 class ProfileChanged:
-    profile: Profile
+    profile: Profile | None = strawberry.field(description="Null where only junk values were retracted.")
     changes: list[Change] = strawberry.field(metadata=FEW)
+    held_back: list[RefusedLink] = strawberry.field(
+        description="Links that join nobody by this act, or for another reason than before: what an undo or a removed "
+        "cannot-link would bring together, but a guard rail forbids. The first 20.",
+        metadata=FEW,
+    )
+
+    @classmethod
+    def of(cls, done: Done, token: str) -> "ProfileChanged":
+        return cls(
+            profile=Profile.written(done.profile, token) if done.profile else None,
+            changes=told(done.changes, token),
+            held_back=[RefusedLink.of(link) for link in done.held_back],
+        )
 
 
 @strawberry.type(description="It was not done, and nothing was written; `code` says why.")
@@ -122,7 +137,7 @@ class MergesInput:
 @strawberry.input
 class UndoMergesInput:
     merges: MergesInput
-    reason: str = strawberry.field(description=_REASON)
+    reason: str = strawberry.field(description=REASON)
     first: int = strawberry.field(default=20, description="So many, newest first; 100 at most.")
     after: str | None = strawberry.field(default=None, description="The `endCursor` of the call before.")
     dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
@@ -152,7 +167,7 @@ class ObservationsInput:
 @strawberry.input
 class RetractInput:
     observations: ObservationsInput
-    reason: str = strawberry.field(description=_REASON)
+    reason: str = strawberry.field(description=REASON)
     first: int = strawberry.field(default=100, description="So many of a source's or a link's; 500 at most.")
     dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
@@ -169,13 +184,13 @@ class RetractPayload:
 class StewardMutation:
     @strawberry.mutation(description="Make profiles one, by a person's word.")
     async def merge_profiles(self, info: Info, input: MergeProfilesInput) -> ProfileChangePayload:
-        stewards, by = _by(info, input.reason)
+        stewards, by = by_caller(info, input.reason)
         ids = list[str](input.profile_ids)
-        return await _done(lambda: stewards.merge(ids, input.expected_version, *by, dry_run=input.dry_run))
+        return await acted(lambda: stewards.merge(ids, input.expected_version, *by, dry_run=input.dry_run))
 
     @strawberry.mutation(description="Take identifiers out of a profile, and keep them apart from those that stay.")
     async def split_profile(self, info: Info, input: SplitProfileInput) -> ProfileChangePayload:
-        stewards, by = _by(info, input.reason)
+        stewards, by = by_caller(info, input.reason)
         if not 1 <= len(input.identifiers) <= MAX_IDENTIFIERS:
             raise BadInput(f"identifiers has 1 to {MAX_IDENTIFIERS} items, this one has {len(input.identifiers)}")
         rules = info.context.services.rules
@@ -184,29 +199,29 @@ class StewardMutation:
             keys = _keys(input.identifiers, "identifiers", rules)
             return stewards.split(input.profile_id, keys, input.expected_version, *by, dry_run=input.dry_run)
 
-        return await _done(work)
+        return await acted(work)
 
     @strawberry.mutation(
         description="Take a change back and keep it so: the same evidence arriving again does not bring it back. "
         "The undo is a change too, and can be undone."
     )
     async def undo_change(self, info: Info, input: UndoChangeInput) -> ProfileChangePayload:
-        stewards, by = _by(info, input.reason)
-        return await _done(lambda: stewards.undo(input.change_id, input.expected_version, *by, dry_run=input.dry_run))
+        stewards, by = by_caller(info, input.reason)
+        return await acted(lambda: stewards.undo(input.change_id, input.expected_version, *by, dry_run=input.dry_run))
 
     @strawberry.mutation(
         description="Undo many merges, newest first, each by itself. Call it again with `endCursor` until none "
         "remains; what was undone stays so if you stop."
     )
     async def undo_merges(self, info: Info, input: UndoMergesInput) -> UndoMergesPayload:
-        stewards, by = _by(info, input.reason)
+        stewards, by = by_caller(info, input.reason)
         some = _merges(input.merges, info.context.services.rules)
         after = None if input.after is None else from_cursor(input.after, int, str)
         found, total = await asyncio.to_thread(stewards.merges, some, page_size(input.first), after)
         results: list[UndoneMerge] = []
         tokens: list[str] = []
         for _, id in found:
-            payload = await _done(lambda id=id: stewards.undo(id, None, *by, dry_run=input.dry_run))
+            payload = await acted(lambda id=id: stewards.undo(id, None, *by, dry_run=input.dry_run))
             results.append(UndoneMerge(change_id=strawberry.ID(id), outcome=payload.outcome))
             tokens.append(payload.consistency_token)
         return UndoMergesPayload(
@@ -222,7 +237,7 @@ class StewardMutation:
         "be undone by the id of the change. It looks at all observations there are, so it takes seconds."
     )
     async def retract(self, info: Info, input: RetractInput) -> RetractPayload:
-        stewards, by = _by(info, input.reason)
+        stewards, by = by_caller(info, input.reason)
         some = _observations(input.observations)
         if not 1 <= input.first <= MOST_RETRACTED:
             raise BadInput(f"first is 1 to {MOST_RETRACTED}")
@@ -233,33 +248,34 @@ class StewardMutation:
         except Declined as e:
             refused = ChangeRefused(code=e.code, message=str(e))
             return RetractPayload(consistency_token="", retracted=0, remaining=0, outcome=refused)
-        profile = Profile.written(found.done.profile, token)
-        outcome = ProfileChanged(profile=profile, changes=told(found.done.changes, token))
         return RetractPayload(
-            consistency_token=token, retracted=found.observations, remaining=found.remaining, outcome=outcome
+            consistency_token=token,
+            retracted=found.observations,
+            remaining=found.remaining,
+            outcome=ProfileChanged.of(found.done, token),
         )
 
     @strawberry.mutation(description="These two are never one person, whatever is observed.")
     async def set_cannot_link(self, info: Info, input: SetCannotLinkInput) -> ProfileChangePayload:
-        stewards, by = _by(info, input.reason)
+        stewards, by = by_caller(info, input.reason)
         rules = info.context.services.rules
 
         def work() -> tuple[Done, str]:
             a, b = _pair(input.a, input.b, rules)
             return stewards.set_cannot_link(a, b, input.expected_version, *by, dry_run=input.dry_run)
 
-        return await _done(work)
+        return await acted(work)
 
     @strawberry.mutation(description="Let two be one person again, where the evidence says so.")
     async def remove_cannot_link(self, info: Info, input: RemoveCannotLinkInput) -> ProfileChangePayload:
-        stewards, by = _by(info, input.reason)
+        stewards, by = by_caller(info, input.reason)
         rules = info.context.services.rules
 
         def work() -> tuple[Done, str]:
             a, b = _pair(input.a, input.b, rules)
             return stewards.remove_cannot_link(a, b, input.expected_version, *by, dry_run=input.dry_run)
 
-        return await _done(work)
+        return await acted(work)
 
 
 def checked_reason(reason: str) -> str:
@@ -270,17 +286,16 @@ def checked_reason(reason: str) -> str:
     return reason
 
 
-def _by(info: Info, reason: str) -> tuple[Stewards, tuple[str, str]]:
+def by_caller(info: Info, reason: str) -> tuple[Stewards, tuple[str, str]]:
     return info.context.services.stewards, (info.context.caller.name, checked_reason(reason))
 
 
-async def _done(work: Callable[[], tuple[Done, str]]) -> ProfileChangePayload:
+async def acted(work: Callable[[], tuple[Done, str]]) -> ProfileChangePayload:
     try:
         done, token = await asyncio.to_thread(work)
     except Declined as e:
         return ProfileChangePayload(consistency_token="", outcome=ChangeRefused(code=e.code, message=str(e)))
-    outcome = ProfileChanged(profile=Profile.written(done.profile, token), changes=told(done.changes, token))
-    return ProfileChangePayload(consistency_token=token, outcome=outcome)
+    return ProfileChangePayload(consistency_token=token, outcome=ProfileChanged.of(done, token))
 
 
 def _merges(asked: MergesInput, rules: Rules) -> Merges:

@@ -14,6 +14,7 @@ from identity_graph.api.keys import Scope
 from identity_graph.api.limits import LENGTH
 from identity_graph.api.scalars import JSON, DateTime, from_cursor, microseconds, moment, raw_json, to_cursor
 from identity_graph.domain.decision import ProfileRef
+from identity_graph.domain.decision import RefusedLink as _RefusedLink
 from identity_graph.domain.events import TYPE as EVENT_TYPE
 from identity_graph.domain.events import UNIT
 from identity_graph.domain.events import Aggregates as _Aggregates
@@ -24,11 +25,11 @@ from identity_graph.domain.paths import match_probability
 from identity_graph.domain.search import masked
 from identity_graph.domain.survivorship import GoldenTrait as _GoldenTrait
 from identity_graph.domain.survivorship import TraitValue
-from identity_graph.services.audit import shown
+from identity_graph.domain.traits import type_of
+from identity_graph.services.audit import show
 from identity_graph.services.journey import EventPage, EventRow, Some
-from identity_graph.services.lookup import Freshness, Status
+from identity_graph.services.lookup import END_OF_TIME, Freshness, Status
 from identity_graph.services.profiles import (
-    END_OF_TIME,
     MAX_PAGE,
     ChangeRow,
     LinkRow,
@@ -88,6 +89,8 @@ class ChangeKind(Enum):
     MOVED = "MOVED"
     CANNOT_LINK_SET = "CANNOT_LINK_SET"
     CANNOT_LINK_REMOVED = "CANNOT_LINK_REMOVED"
+    OVERRIDE_SET = "OVERRIDE_SET"
+    OVERRIDE_REMOVED = "OVERRIDE_REMOVED"
     RETRACTED = "RETRACTED"
     RESTORED = "RESTORED"
     LINK_REFUSED = "LINK_REFUSED"
@@ -100,7 +103,8 @@ class ChangeKind(Enum):
 
 @strawberry.enum(
     description="The part a profile played: it stayed or ended in a merge, gave or took identifiers, was made, came "
-    "back after a merge was undone, or is a party to a cannot-link, a retraction, a link or what became junk."
+    "back after a merge was undone, or is a party to a cannot-link, an override, a retraction, a link or what became "
+    "junk."
 )
 class ParticipantRole(Enum):
     SURVIVOR = "SURVIVOR"
@@ -241,7 +245,11 @@ class GoldenTrait:
     source: str
     record_id: strawberry.ID | None = strawberry.field(description="Of the record that says so, where it has one.")
     observed_at: DateTime
-    rule: str = strawberry.field(description="A criterion of the rules file, or `override` for a person's word.")
+    rule: str = strawberry.field(
+        description="The criterion that decided, `newest` where none of the rules file did, `override` for a person's "
+        "word, or `aggregate` for what events and observations add up to, as of the last that counts, `observedAt`."
+    )
+    type: str = strawberry.field(description="TEXT, NUMBER, BOOLEAN, DATE, LIST or OBJECT.")
     reason: str | None = strawberry.field(description="Why a person says so.")
     alternatives: list[TraitAlternative]
 
@@ -255,6 +263,7 @@ class GoldenTrait:
             record_id=_record_id(chosen),
             observed_at=moment(chosen.observed_at),
             rule=trait.rule,
+            type=type_of(chosen.value),
             reason=chosen.reason,
             alternatives=[TraitAlternative.of(said) for said in trait.alternatives],
         )
@@ -311,6 +320,19 @@ class Link(Node):
             match_probability=None if row.weight is None else match_probability(row.weight),
             evidence=_evidence(row),
         )
+
+
+@strawberry.type(description="A link that was kept, but joins nobody.")
+class RefusedLink:
+    from_: Identifier = strawberry.field(name="from")
+    to: Identifier
+    code: RefusalCode
+    message: str
+
+    @classmethod
+    def of(cls, link: _RefusedLink) -> "RefusedLink":
+        refusal = link.refusal
+        return cls(from_=Identifier.of(link.a), to=Identifier.of(link.b), code=refusal.code, message=refusal.message)
 
 
 def _evidence(row: LinkRow) -> MatchEvidence | None:
@@ -507,7 +529,9 @@ class EventTotal:
 @strawberry.type(description="What the events of a person add up to, kept up to date as they arrive.")
 class Aggregates:
     first_seen_at: DateTime | None = strawberry.field(description="The first observation of any of the identifiers.")
-    last_seen_at: DateTime | None
+    last_seen_at: DateTime | None = strawberry.field(
+        description="The last one. Null with `asOf`, where one of them was seen since: it is not kept when before."
+    )
     events: list[EventTotal] = strawberry.field(description="By type.")
     lifetime_value: float = strawberry.field(description="The sum of all events of the type `purchase`.")
     last_purchase_at: DateTime | None
@@ -581,8 +605,7 @@ class Profile(Node):
     fresh: strawberry.Private[Freshness | None] = None
 
     def __post_init__(self) -> None:
-        if (known := shown.get()) is not None:
-            known.add(self.id)
+        show(self.id)
 
     @classmethod
     def written(cls, ref: ProfileRef, token: str) -> "Profile":
@@ -639,7 +662,11 @@ class Profile(Node):
     async def created_at(self, info: Info) -> DateTime:
         return moment((await self._state(info)).created_at)
 
-    @strawberry.field(description="The values that survived, by name.")
+    @strawberry.field(
+        description="The values that survived, by name, and aggregates where nobody says something else of their "
+        "names: `first_seen`, `last_seen`, `last_purchase`, `lifetime_value` and `favourite_channel`. With `asOf` "
+        "there are none of them: `aggregates` tells what is known today of then."
+    )
     async def golden_record(self, info: Info) -> list[GoldenTrait]:
         traits = await info.context.services.profiles.golden_record(self.id, self._fresh(info))
         return [GoldenTrait.of(trait) for trait in traits]

@@ -16,7 +16,7 @@ from identity_graph.demo.service import Json
 from identity_graph.domain.evidence import Key, Observation, gather
 from identity_graph.domain.partition import components
 from identity_graph.domain.rules import Rules
-from identity_graph.services.ingest import Committed, Report, Source, ingest, prepare
+from identity_graph.services.ingest import Committed, Report, Source, ingest, prepare, totals
 from identity_graph.services.ingest_batches import batches
 from identity_graph.services.ingest_fields import BadMapping
 from identity_graph.services.ingest_files import UnreadableFile
@@ -106,8 +106,8 @@ def load(graph: Graph, files: Sequence[File], rules: Rules) -> Load:
     sources = [loaded.source for loaded in done.files if loaded.source]
     if not sources:
         raise CannotServe("; ".join(str(loaded.report.failure) for loaded in done.files))
-    ((empty,),) = graph.read("database/is_empty")
-    if not empty and not any(Committed.read_from(graph, source.key) for source in sources):
+    identifiers, _ = totals(graph)
+    if identifiers and not any(Committed.read_from(graph, source.key) for source in sources):
         raise CannotServe("the database holds other data, which must not be mixed with this; name another --data-dir")
     columns = (
         TextColumn("Loading {task.description}"),

@@ -51,7 +51,7 @@ def learn(graph: Graph, rules: Rules, folder: Path, progress: Callable[[str], No
     if active:
         return Learned(active.activated_at or 0, 0, 0)
     begun = time.monotonic()
-    model = models.train(graph, folder, progress)
+    model = models.train(graph, rules, folder, progress)
     trained, since = time.monotonic(), now()
     models.activate(Matching(graph, rules, folder, now), model.version, lambda what, _: progress(f"{what} records"))
     return Learned(since, trained - begun, time.monotonic() - trained)

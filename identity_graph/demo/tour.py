@@ -1,5 +1,6 @@
 """The order in which the demonstration asks and shows: once for the shipped story, once for anybody's own files."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from identity_graph.demo.loading import Load, glued, observations, withheld
 from identity_graph.demo.matched import learn, match
 from identity_graph.demo.service import Client, Json, Key, Record
 from identity_graph.demo.showing import Chapters, LinkLine, RefusalLine, called, day, short
+from identity_graph.domain.evidence import RefusalCode
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
 from identity_graph.services.ingest import totals
 from identity_graph.store.graph import Graph
@@ -32,6 +34,8 @@ SEGMENT: Json = {
     },
     "dryRun": False,
 }
+#: Identifiers of a graph whose whole evidence is read once more, to tell what it would glue together.
+FEW = 200_000
 #: Of the records at least so many must be profiles of their own before identifiers count as linking little.
 ENOUGH = 0.9
 
@@ -58,6 +62,33 @@ class Tour:
         if refusals:
             self.out.print("\nNo link is dropped silently. Those that must not join people are kept, with the reason:")
             self.out.print(showing.refusals(refusals))
+
+    def devices(self, device: Key) -> Json:
+        """Whose a device is, and what else they use. Returns the owner's profile."""
+        self.chapters.begin("Across devices: whose device is this, and what else do they use?")
+        found = self.client.devices(device)
+        owner = self.client.person(device)
+        self.out.print(f"[bold]{device}[/] is {called(owner)}'s. Answered in {self.client.seconds * 1000:.0f} ms.")
+        self.out.print(showing.devices(found))
+        return owner
+
+    def not_glued(self, shared: Key, users: Sequence[str], one: str, many: str) -> None:
+        """How many profiles those have who were seen with a shared identifier, and how many they would have.
+
+        ``users`` are their identifiers, all of one namespace, of which ``one`` and ``many`` are the words.
+        """
+        statuses = self.client.statuses([Key.of(user) for user in users])
+        people = {found["profile"]["id"] for found in statuses if found["profile"]}
+        compared = showing.table("", showing.number("profiles"), "")
+        each = f"one {one} in each" if len(people) == len(users) else ""
+        compared.add_row(f"these {many}, by the rules", f"[green]{len(people)}[/]", f"[green]{each}[/]")
+        if totals(self.graph)[0] <= FEW:
+            blob = glued(observations(self.load), str(shared), self.rules)
+            strangers = sum(Key.of(key).namespace == Key.of(users[0]).namespace for key in blob)
+            compared.add_row(
+                "if every link were believed", "[red]1[/]", f"[red]{len(blob):,} identifiers, {strangers:,} {many}[/]"
+            )
+        self.out.print(compared)
 
     def lineage(self, profile: Json, title: str) -> None:
         self.chapters.begin(title)
@@ -106,15 +137,23 @@ def _joined(tour: Tour, last: Json) -> None:
     after = tour.client.person(keys[0])
     edges = tour.client.lineage(after, 100)["edges"]
     at = datetime.fromisoformat(next(edge["node"]["at"] for edge in edges if edge["node"]["id"] == merge))
-    before = [tour.client.person(key, (at - timedelta(microseconds=1)).isoformat()) for key in keys]
-    tour.out.print(showing.side_by_side(*(showing.profile("Before", profile, 49) for profile in before)))
-    seen = " and ".join(f"[bold]{key}[/]" for key in keys)
-    tour.out.print(f"Then the {last['source']} sees {seen} together, on {day(last['observedAt'])}.")
+    _apart(tour, keys, at)
+    tour.out.print(f"Then the {last['source']} sees {_both(keys)} together, on {day(last['observedAt'])}.")
     again = ", as in an earlier run" if result["duplicate"] else ""
     sent = f"Sent by SubmitLinks, answered in {took * 1000:.0f} ms{again}."
     tour.out.print(f"[dim]{sent} What was before, `asOf` tells.[/]")
     tour.out.print(showing.profile("After", after))
     tour.out.print(showing.golden(after))
+
+
+def _apart(tour: Tour, keys: Sequence[Key], at: datetime) -> None:
+    """The two profiles as they were just before a moment."""
+    before = [tour.client.person(key, (at - timedelta(microseconds=1)).isoformat()) for key in keys]
+    tour.out.print(showing.side_by_side(*(showing.profile("Before", profile, 49) for profile in before)))
+
+
+def _both(keys: Sequence[Key]) -> str:
+    return " and ".join(f"[bold]{escape(str(key))}[/]" for key in keys)
 
 
 def _waiting(tour: Tour, account: Key) -> tuple[int, Json]:
@@ -142,21 +181,18 @@ def _entered(tour: Tour, person: Json, waiting: tuple[int, Json]) -> None:
 
 def _shop_tablet(tour: Tour, tablet: Key) -> None:
     tour.chapters.begin("Shared devices do not glue people together")
-    users = sorted({end for link in tour.links([str(tablet)]) for end in (link.a, link.b)} - {str(tablet)})
+    users = _seen_with(tour, tablet)
     status = tour.client.statuses([tablet])[0]["status"]
-    people = {found["profile"]["id"] for found in tour.client.statuses([Key.of(user) for user in users])}
-    blob = glued(observations(tour.load), str(tablet), tour.rules)
     tour.out.print(
         f"{len(users)} customers' accounts were used on [bold]{tablet}[/], which stands in a shop. The evidence gives "
         f"it away: its status is [bold yellow]{status}[/], and none of its links joins anybody."
     )
-    strangers = sum(Key.of(key).namespace == "user_id" for key in blob)
-    compared = showing.table("", showing.number("profiles"), "")
-    compared.add_row("these accounts, by the rules", f"[green]{len(people)}[/]", "[green]one account in each[/]")
-    compared.add_row(
-        "if every link were believed", "[red]1[/]", f"[red]{len(blob)} identifiers, {strangers} accounts[/]"
-    )
-    tour.out.print(compared)
+    tour.not_glued(tablet, users, "account", "accounts")
+
+
+def _seen_with(tour: Tour, shared: Key) -> list[str]:
+    """The identifiers that one was seen with."""
+    return sorted({end for link in tour.links([str(shared)]) for end in (link.a, link.b)} - {str(shared)})
 
 
 def _family_tablet(tour: Tour, tablet: Key, users: Sequence[Key]) -> None:
@@ -172,11 +208,7 @@ def _family_tablet(tour: Tour, tablet: Key, users: Sequence[Key]) -> None:
 
 
 def _devices(tour: Tour, phone: Key) -> None:
-    tour.chapters.begin("Across devices: whose phone is this, and what else do they use?")
-    found = tour.client.devices(phone)
-    owner = tour.client.person(phone)
-    tour.out.print(f"[bold]{phone}[/] is {called(owner)}'s. Answered in {tour.client.seconds * 1000:.0f} ms.")
-    tour.out.print(showing.devices(found))
+    owner = tour.devices(phone)
     tour.out.print(f"\nWhat {called(owner)} did on them, newest first: one journey, whichever device it was on.")
     tour.out.print(*showing.journey(tour.client.journey(owner["id"], showing.MOST)), sep="\n")
 
@@ -279,14 +311,71 @@ def look(tour: Tour, into: Path) -> None:
         raise CannotServe("no row of these files could be taken; the reasons stand beside them, see above")
     member = Key.of(found[0][0])
     person = tour.client.person(member)
-    tour.chapters.begin("The person whom most sources know")
+    tour.chapters.begin("The person whom most sources know" if person["size"] > 1 else "A profile of one record")
     tour.out.print(showing.profile("Profile", person))
     tour.out.print(showing.golden(person))
     if person["size"] > 1:
         tour.evidence(person, "Why these are one person: the evidence")
         tour.lineage(person, "How the profile came to be, newest first")
+    shown = (before_and_after(tour), not_glued(tour), across_devices(tour))
     _matching(tour, into)
+    if lacking := [what for what in shown if what]:
+        tour.chapters.begin("What there is none of in these files")
+        tour.out.print(*lacking, sep="\n")
     tour.invite(person, None if member.namespace == RECORD_NAMESPACE else member)
+
+
+def before_and_after(tour: Tour) -> str | None:
+    """Two profiles that turned out to be one; a sentence where there are no such two."""
+    found = tour.graph.read("change/telling")
+    if not found:
+        return "Two profiles that turned out to be one person: no row joins what earlier ones had left apart."
+    at, stayed, moved, *ends, source = found[0]
+    tour.chapters.begin("Two profiles that turned out to be one person")
+    _apart(tour, [Key.of(stayed), Key.of(moved)], datetime.fromtimestamp(0, UTC) + timedelta(microseconds=at))
+    tour.out.print(f"Then {escape(source)} saw {_both([Key.of(end) for end in ends])} together.")
+    tour.out.print(showing.profile("After", tour.client.person(Key.of(stayed))))
+    return None
+
+
+def not_glued(tour: Tour) -> str | None:
+    """Something that several people share, and that joins none of them; a sentence where there is nothing like that."""
+    refusals = {row.reason: row for row in (RefusalLine(*row) for row in tour.graph.read("link/refusals"))}
+    if line := refusals.get(RefusalCode.SHARED_IDENTIFIER):
+        shared = Key.of((line.parties or [line.a])[0])
+        named = [Key.of(key) for key in _seen_with(tour, shared)]
+        unique = Counter(key.namespace for key in named if tour.rules.rule(key.namespace).unique)
+        namespace = max(unique, key=unique.__getitem__)
+        users = [str(key) for key in named if key.namespace == namespace]
+        tour.chapters.begin("What many people share does not glue them together")
+        tour.out.print(
+            f"[bold]{escape(str(shared))}[/] was seen with {len(users):,} values of {namespace}. The evidence gives it "
+            "away as shared, and none of its links joins anybody."
+        )
+        tour.not_glued(shared, users, namespace, f"values of {namespace}")
+    elif line := refusals.get(RefusalCode.UNIQUE_NAMESPACE):
+        tour.chapters.begin("What two people share does not glue them together")
+        tour.out.print("It counts as the one's; the other's links are kept, but join nobody:")
+        tour.out.print(*showing.judged(_around(tour, line)), sep="\n")
+    else:
+        return "A device, a mailbox or a number that several people share, and that must not glue them together."
+    return None
+
+
+def _around(tour: Tour, refused: RefusalLine) -> list[LinkLine]:
+    """A refused link among the others of its weaker end, the first few of them."""
+    weaker = max((refused.a, refused.b), key=lambda key: tour.rules.rule(Key.of(key).namespace).priority)
+    found = tour.links([weaker])
+    this = {refused.a, refused.b}
+    return sorted(found, key=lambda link: {link.a, link.b} != this)[: showing.MOST]
+
+
+def across_devices(tour: Tour) -> str | None:
+    found = tour.graph.read("profile/several_devices")
+    if not found:
+        return "A person who was seen on two devices."
+    tour.devices(Key.of(found[0][0]))
+    return None
 
 
 def _matching(tour: Tour, into: Path) -> None:

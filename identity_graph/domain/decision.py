@@ -716,13 +716,18 @@ class ChangeRef:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What came of an observation. ``profile`` is None where all its identifiers are junk."""
+    """What came of an observation. ``profile`` is None where all its identifiers are junk.
+
+    ``left_out`` are the names of traits that stay in its record, as its source has more than are taken; that is told
+    with the first answer only.
+    """
 
     observation_id: str
     duplicate: bool
     profile: ProfileRef | None
     refused: tuple[RefusedLink, ...] = ()
     changes: tuple[ChangeRef, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def created_change_id(profile: str) -> str:

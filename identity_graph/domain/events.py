@@ -144,6 +144,18 @@ class Aggregates:
             case _:
                 return None
 
+    def as_of(self, name: str) -> int | None:
+        """The moment of the last event, or for ``first_seen`` and ``last_seen`` observation, that counts for one of
+        :data:`AGGREGATES`; None where that is not known."""
+        match OF_EVENTS.get(name):
+            case None:
+                return self.last_seen or self.first_seen
+            case "":
+                return max((total.last for total in self.totals), default=None)
+            case type:
+                total = self.total(type)
+                return total.last if total else None
+
 
 def aggregates(tallies: Iterable[Tally], first_seen: int | None = None, last_seen: int | None = None) -> Aggregates:
     """The sum of the tallies of a person's identifiers, in any order."""

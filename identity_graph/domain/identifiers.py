@@ -55,7 +55,7 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 def identify(namespace: str, raw: str, rules: Rules) -> Identifier:
-    """The identifier for a raw value, normalised as its namespace's rule says.
+    """The identifier for a raw value, cleaned and normalised as its namespace's rule says.
 
     A junk value is an identifier too, ``blocked``, so that it can be shown and never conducts.
     Raises :class:`InvalidIdentifier` with a sentence that names what was expected.
@@ -71,20 +71,32 @@ def identify(namespace: str, raw: str, rules: Rules) -> Identifier:
             "namespace",
             unknown_namespace=True,
         )
+    rule, text = rules.rule(namespace), _tidy(raw)
+    if rule.cleans and not rules.is_blocked(namespace, text):
+        text = _tidy(rule.cleaned(text))
+    if rules.is_blocked(namespace, text):
+        value = unicodedata.normalize("NFC", text.casefold())
+        _check_length(value)
+        return Identifier(namespace, value, raw, f"{namespace}:{value}", True)
+    normalise = _NORMALISERS[rule.normaliser]
+    value = normalise(text, rules.default_region)
+    _check_length(value)
+    if rule.cleans and normalise(_tidy(rule.cleaned(value)), rules.default_region) != value:
+        # Whoever sends what was shown must find it.
+        raise InvalidIdentifier(f"the rules of {namespace} clean this value to one that they clean to yet another")
+    blocked = value != text and rules.is_blocked(namespace, value)
+    return Identifier(namespace, value, raw, f"{namespace}:{value}", blocked)
+
+
+def _tidy(raw: str) -> str:
+    """A value in one Unicode form and without blanks around it."""
     _check_length(raw)
     if _CONTROL.search(raw):
         raise InvalidIdentifier("a value must not hold control characters or lone surrogates")
     text = unicodedata.normalize("NFC", raw).strip()
     if not text:
         raise InvalidIdentifier("a value must not be empty")
-    if rules.is_blocked(namespace, text):
-        value = unicodedata.normalize("NFC", text.casefold())
-        _check_length(value)
-        return Identifier(namespace, value, raw, f"{namespace}:{value}", True)
-    value = _NORMALISERS[rules.rule(namespace).normaliser](text, rules.default_region)
-    _check_length(value)
-    blocked = value != text and rules.is_blocked(namespace, value)
-    return Identifier(namespace, value, raw, f"{namespace}:{value}", blocked)
+    return text
 
 
 def _check_length(value: str) -> None:

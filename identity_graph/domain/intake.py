@@ -23,8 +23,8 @@ MAX_IDENTIFIERS = 20
 MAX_TRAITS = 32 * 1024
 #: The properties of an event likewise.
 MAX_PROPERTIES = 32 * 1024
-#: One trait, in bytes of JSON: what is larger is a document, and no value to compare.
-MAX_TRAIT = 16 * 1024
+#: Characters of a trait's name in a message or a path.
+MAX_SHOWN = 64
 MAX_ID = 256
 #: Longest name of a source, in characters.
 MAX_SOURCE = 64
@@ -38,6 +38,16 @@ class Rejection:
     code: str
     message: str
     path: tuple[str | int, ...] = ()
+
+
+def too_many_names(observation_id: str, left_out: Sequence[str], rules: Rules) -> Rejection:
+    """What is said of traits that stay in the record of an observation, which was taken."""
+    most, first = rules.limits.trait_names, left_out[0][:MAX_SHOWN]
+    message = (
+        f"the source has {most:,} names of traits already, so {len(left_out):,} of this observation, {first} for one, "
+        "stay in its record and cannot be asked for; use values for what differs from person to person"
+    )
+    return Rejection(observation_id, "TOO_MANY_TRAIT_NAMES", message, ("traits", first))
 
 
 class _Rejected(Exception):
@@ -62,7 +72,7 @@ def parse_observation(raw: Mapping[str, Any], rules: Rules, now: int) -> Observa
             record_id = _text(str(record_id) if isinstance(record_id, int) else record_id, "recordId")
         at = _time(raw.get("observedAt"), now)
         identifiers = _identifiers(raw.get("identifiers"), rules, record_id is not None)
-        traits, packed = _traits(raw.get("traits"))
+        traits, packed = _traits(raw.get("traits"), rules.limits.trait_bytes)
         event = _event(raw.get("event"))
     except _Rejected as e:
         return Rejection(id if isinstance(id, str) else None, e.code, e.message, e.path)
@@ -138,21 +148,38 @@ def _identifiers(value: object, rules: Rules, has_record: bool) -> list[Identifi
             found.append(identify(namespace, raw, rules))
         except InvalidIdentifier as e:
             code = "UNKNOWN_NAMESPACE" if e.unknown_namespace else "INVALID_IDENTIFIER"
-            raise _Rejected(code, f"{namespace[:64]}: {e}", "identifiers", at, e.field) from None
+            raise _Rejected(code, f"{namespace[:MAX_SHOWN]}: {e}", "identifiers", at, e.field) from None
     return found
 
 
-def _traits(value: object) -> tuple[dict[str, Any] | None, bytes]:
+def _traits(value: object, most: int) -> tuple[dict[str, Any] | None, bytes]:
+    """The traits and their JSON, each of at most so many bytes. Where one of them is to blame the path leads to it."""
     if value is None:
         return None, b""
-    said, packed = _object(value, MAX_TRAITS, "traits")
-    if len(packed) > MAX_TRAIT:
-        large = next((name for name, one in said.items() if len(orjson.dumps(one)) > MAX_TRAIT), None)
-        if large is not None:
-            short = large[:64]
-            message = f"the trait {short} may have {MAX_TRAIT} bytes of JSON; send a reference to the document"
-            raise _Rejected("PAYLOAD_TOO_LARGE", message, "traits", short)
+    if not isinstance(value, dict):
+        raise _Rejected("INVALID_OBSERVATION", "traits must be an object of names and values", "traits")
+    said = cast(dict[str, Any], value)
+    packed = _json(said)
+    if packed is None or len(packed) > most:
+        sizes = {name: _trait_size(name, one, most) for name, one in said.items()}
+        if packed is None:
+            raise _Rejected("INVALID_OBSERVATION", "the names of traits must be texts", "traits")
+        if len(packed) > MAX_TRAITS:
+            largest = max(sizes, key=sizes.__getitem__)[:MAX_SHOWN]
+            message = f"traits may have {MAX_TRAITS} bytes of JSON in all; the largest of them is {largest}"
+            raise _Rejected("PAYLOAD_TOO_LARGE", message, "traits", largest)
     return said, packed
+
+
+def _trait_size(name: str, value: object, most: int) -> int:
+    shown, packed = str(name)[:MAX_SHOWN], _json(value)
+    if packed is None:
+        message = f"the trait {shown} must be plain JSON of bounded depth"
+        raise _Rejected("INVALID_OBSERVATION", message, "traits", shown)
+    if len(packed) > most:
+        message = f"the trait {shown} may have {most} bytes of JSON; send a reference to the document"
+        raise _Rejected("PAYLOAD_TOO_LARGE", message, "traits", shown)
+    return len(packed)
 
 
 def _event(value: object) -> Event | None:
@@ -167,24 +194,28 @@ def _event(value: object) -> Event | None:
     if not isinstance(type, str) or not TYPE.fullmatch(type):
         message = "an event's type has 1 to 64 small letters, digits, '_', '.', ':' or '-', such as page or purchase"
         raise _Rejected("INVALID_OBSERVATION", message, "event", "type")
-    properties, packed = _object({} if given is None else given, MAX_PROPERTIES, "event", "properties")
+    properties = {} if given is None else given
+    if not isinstance(properties, dict):
+        message = "event.properties must be an object of names and values"
+        raise _Rejected("INVALID_OBSERVATION", message, "event", "properties")
+    packed = _json(properties)
+    if packed is None:
+        message = "event.properties must be plain JSON of bounded depth"
+        raise _Rejected("INVALID_OBSERVATION", message, "event", "properties")
+    if len(packed) > MAX_PROPERTIES:
+        message = f"event.properties may have {MAX_PROPERTIES} bytes of JSON"
+        raise _Rejected("PAYLOAD_TOO_LARGE", message, "event", "properties")
     try:
-        amount = amount_of(properties)
+        amount = amount_of(cast(dict[str, Any], properties))
     except ValueError as e:
         message = f"an event's {e} lies between -{MAX_AMOUNT:,} and {MAX_AMOUNT:,}"
         raise _Rejected("INVALID_OBSERVATION", message, "event", "properties", str(e)) from None
     return Event(type, packed.decode(), amount)
 
 
-def _object(value: object, most: int, *path: str) -> tuple[dict[str, Any], bytes]:
-    """An object, and its JSON text with sorted keys."""
-    name = ".".join(path)
-    if not isinstance(value, dict):
-        raise _Rejected("INVALID_OBSERVATION", f"{name} must be an object of names and values", *path)
+def _json(value: object) -> bytes | None:
+    """Its JSON with sorted keys; None where it is no JSON, or too deep."""
     try:
-        packed = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except (TypeError, ValueError, RecursionError):
-        raise _Rejected("INVALID_OBSERVATION", f"{name} must be plain JSON of bounded depth", *path) from None
-    if len(packed) > most:
-        raise _Rejected("PAYLOAD_TOO_LARGE", f"{name} may have {most} bytes of JSON", *path)
-    return cast(dict[str, Any], value), packed
+        return None

@@ -1,11 +1,14 @@
 """The model's links: what it says of a pair of records, and what that changes of what it said before."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from identity_graph.domain.decision import ACTIVE, REFUSED, Claim, Stated
 from identity_graph.domain.evidence import Key, LinkKind, link_id
+from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.partition import DisjointSets
 
 PROPOSED, RETRACTED = "PROPOSED", "RETRACTED"
 #: States of links that the partition looks at.
@@ -97,6 +100,24 @@ def match(one: Anchored, other: Anchored, evidence: MatchEvidence, auto: float) 
     a, b = sorted((one, other), key=lambda r: (r.anchor, r.record))
     id = link_id(a.record, b.record, LinkKind.MATCHED, "")
     return Match(id, a, b, evidence, evidence.weight >= auto)
+
+
+def known_persons(carried: Mapping[str, Collection[Key]]) -> dict[str, Key]:
+    """Whose records are, from the identifiers of unique namespaces that each carries: the least key that tells.
+
+    Records that share such an identifier are one person's, and so on from one to the next. That two share none says
+    nothing. Where a person would have two identifiers of one namespace, something is wrong, so nobody is told.
+    """
+    persons = DisjointSets()
+    for keys in carried.values():
+        for key in keys:
+            persons.join(min(keys), key)
+    members: dict[Key, list[Key]] = defaultdict(list)
+    for key in persons.parent:
+        members[persons.find(key)].append(key)
+    told = {root: min(keys) for root, keys in members.items() if len({split_key(k)[0] for k in keys}) == len(keys)}
+    found = {record: told.get(persons.find(min(keys))) for record, keys in carried.items() if keys}
+    return {record: person for record, person in found.items() if person is not None}
 
 
 def differences(

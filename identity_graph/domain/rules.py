@@ -6,11 +6,11 @@ A :class:`Rules` value is complete and immutable; two equal values have the same
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from identity_graph.domain.cleaning import Step, clean
 
@@ -66,7 +66,10 @@ class NamespaceRule:
 
     ``limit`` is the most values of it that one profile may hold (``None``: no limit; a unique namespace has 1).
     ``priority`` ranks namespaces, 1 is the strongest. ``fan_out`` is the most partners of any one unique
-    namespace an identifier may be seen with before it counts as shared and stops conducting (``None``: never).
+    namespace an identifier may be seen with before it counts as shared and stops conducting (``None``: never;
+    0: it joins nobody who is known by such a namespace).
+    Before the normaliser, raw values are cleaned by the steps of ``clean``, rewritten by the first of ``patterns`` that
+    matches the whole, and replaced by what ``values`` has for them, by what they are without case.
     """
 
     cls: NamespaceClass = NamespaceClass.CROSS_DEVICE
@@ -75,6 +78,17 @@ class NamespaceRule:
     priority: int = 10
     normaliser: Normaliser = Normaliser.TEXT
     fan_out: int | None = 5
+    clean: tuple[Step, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def cleans(self) -> bool:
+        return bool(self.clean or self.patterns or self.values)
+
+    def cleaned(self, text: str) -> str:
+        """A raw value as the normaliser gets it."""
+        return clean(text, self.clean, self.patterns, self.values, None, None) if self.cleans else text
 
     @property
     def most(self) -> int | None:
@@ -107,6 +121,25 @@ class TraitRule:
         if not (self.clean or self.patterns or self.values or self.unit):
             return value
         return clean(value, self.clean, self.patterns, self.values, self.unit, region)
+
+
+def cleaned(
+    traits: Mapping[str, Any], rules: Mapping[str, TraitRule], region: str | None, above: str = ""
+) -> Mapping[str, Any]:
+    """Traits as they are compared, each by its rule, or those ``above`` which a path with a dot at its end leads to.
+
+    The rule of ``address.country`` is for a trait of that name, and for ``country`` within an object ``address``.
+    """
+    if not rules:
+        return traits
+    found: dict[str, Any] = {}
+    for name, raw in traits.items():
+        path = above + name
+        if isinstance(raw, dict) and any(other.startswith(f"{path}.") for other in rules):
+            found[name] = cleaned(cast("Mapping[str, Any]", raw), rules, region, f"{path}.")
+        else:
+            found[name] = rules[path].cleaned(raw, region) if path in rules else raw
+    return found
 
 
 def _known() -> dict[str, NamespaceRule]:
@@ -159,6 +192,18 @@ class Blocked:
     mailboxes: frozenset[str] = ROLE_MAILBOXES
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken of traits: bytes of JSON of one trait, and names of traits a source that can be asked for.
+
+    What is larger is a document, and no value to compare; each name becomes a property of the database for good, and a
+    source with more of them uses names for what should be values.
+    """
+
+    trait_bytes: int = 16 * 1024
+    trait_names: int = 1_000
+
+
 @dataclass(frozen=True)
 class Rules:
     """Everything that decides which evidence conducts. ``size_cap`` is in identifiers a profile.
@@ -175,19 +220,13 @@ class Rules:
     blocked: Blocked = field(default_factory=Blocked)
     traits: Mapping[str, TraitRule] = field(default_factory=dict[str, TraitRule])
     retention: Mapping[str, int] = field(default_factory=dict[str, int])
+    limits: Limits = field(default_factory=Limits)
 
     def rule(self, namespace: str) -> NamespaceRule:
         return self.namespaces.get(namespace, self.defaults)
 
     def knows(self, namespace: str) -> bool:
         return namespace in self.namespaces or not self.strict
-
-    def cleaned(self, traits: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Traits as they are compared."""
-        if self.traits.keys().isdisjoint(traits):
-            return traits
-        known, region = self.traits, self.default_region
-        return {name: known[name].cleaned(raw, region) if name in known else raw for name, raw in traits.items()}
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], ...]:
@@ -256,14 +295,24 @@ class Rules:
             ),
             traits={name: _trait_rule(values) for name, values in plain["traits"].items()},
             retention=plain["retention"],
+            limits=Limits(**plain["limits"]),
         )
 
 
-def _rule(values: dict[str, object]) -> NamespaceRule:
+def _pairs(plain: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((pattern, template) for pattern, template in plain)
+
+
+def _rule(values: dict[str, Any]) -> NamespaceRule:
     plain = dict(values)
-    cls, normaliser = NamespaceClass(str(plain.pop("cls"))), Normaliser(str(plain.pop("normaliser")))
+    read = {
+        "cls": NamespaceClass(plain.pop("cls")),
+        "normaliser": Normaliser(plain.pop("normaliser")),
+        "clean": tuple(map(Step, plain.pop("clean"))),
+        "patterns": _pairs(plain.pop("patterns")),
+    }
     # What is left are the fields as `asdict` wrote them, which JSON keeps.
-    return NamespaceRule(cls=cls, normaliser=normaliser, **plain)  # pyright: ignore[reportArgumentType]
+    return NamespaceRule(**read, **plain)
 
 
 def _trait_rule(plain: dict[str, Any]) -> TraitRule:
@@ -271,7 +320,7 @@ def _trait_rule(plain: dict[str, Any]) -> TraitRule:
         tuple(map(Survivorship, plain["survivorship"])),
         tuple(plain["sources"]),
         tuple(map(Step, plain["clean"])),
-        tuple((pattern, template) for pattern, template in plain["patterns"]),
+        _pairs(plain["patterns"]),
         plain["values"],
         plain["unit"],
     )

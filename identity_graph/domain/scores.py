@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from identity_graph.domain.events import TYPE, UNIT
+from identity_graph.domain.events import AGGREGATES, TYPE, UNIT
 from identity_graph.domain.intake import DAY
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -39,6 +39,8 @@ class Task:
         """Raises :class:`BadScore`."""
         if not NAME.fullmatch(self.name):
             raise BadScore("NAME: a score's name has 1 to 32 small letters, digits or '_', and begins with a letter")
+        if self.name in AGGREGATES:
+            raise BadScore(f"NAME: {self.name} is what events add up to; take another name")
         if not TYPE.fullmatch(self.type):
             raise BadScore("--event: a type has 1 to 64 small letters, digits, '_', '.', ':' or '-'")
         if not 0 < self.days <= MAX_DAYS:

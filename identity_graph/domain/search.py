@@ -40,8 +40,8 @@ def key_prefixes(text: str, rules: Rules) -> list[str]:
         return []
     found: dict[str, None] = {}
     for namespace, rule in rules.namespaces.items():
-        small = rule.normaliser in (Normaliser.EMAIL, Normaliser.LOWER)
-        found[f"{namespace}:{text.casefold() if small else text}"] = None
+        small, start = rule.normaliser in (Normaliser.EMAIL, Normaliser.LOWER), rule.cleaned(text)
+        found[f"{namespace}:{start.casefold() if small else start}"] = None
         try:
             identifier = identify(namespace, text, rules)
         except InvalidIdentifier:

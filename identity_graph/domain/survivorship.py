@@ -2,17 +2,20 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import orjson
 
-from identity_graph.domain.rules import Survivorship, TraitRule
-from identity_graph.domain.traits import TraitType, microseconds, says_nothing, type_of
+from identity_graph.domain.events import AGGREGATES, Aggregates
+from identity_graph.domain.rules import Survivorship, TraitRule, cleaned
+from identity_graph.domain.traits import TraitType, as_date, microseconds, says_nothing, type_of
 
 #: The rule of a value that a person set.
 OVERRIDE = "override"
+#: The rule of a value that events and observations add up to, and what stands for its source.
+AGGREGATE = "aggregate"
 
 NO_RULES: Mapping[str, TraitRule] = {}
 _NEWEST = TraitRule()
@@ -49,7 +52,10 @@ class TraitValue:
 
 @dataclass(frozen=True, slots=True)
 class GoldenTrait:
-    """The value of a trait that survived, by the rule named, before the ``alternatives`` that did not, best first."""
+    """The value of a trait that survived, before the ``alternatives`` that did not, best first.
+
+    ``rule`` names the criterion that put it before the first of them; ``newest`` where there is none.
+    """
 
     name: str
     chosen: TraitValue
@@ -69,12 +75,13 @@ _Rank = Callable[[_Claim], Any]
 def golden_record(
     records: Iterable[Traits], rules: Mapping[str, TraitRule] = NO_RULES, region: str | None = None
 ) -> list[GoldenTrait]:
-    """The value of every trait that survives, by name, cleaned by its rule. ``region`` is for phone numbers.
+    """The value of every trait that survives, by name, cleaned by its rule and those of its parts. ``region`` is for
+    phone numbers.
 
     A trait's rule ranks what records say by its criteria one after the other, then by the newest. Null and blank texts
-    say nothing, so they never win. Values that are equal as JSON are one value, by whoever ranks first. Ties fall to
-    the greater source, then the greater record, then the greater JSON text, so the order in which the records come does
-    not matter.
+    say nothing, so they never win. Values that are equal as JSON, as 1 and 1.0 are, are one value, by whoever ranks
+    first. Ties fall to the greater source, then the greater record, then the greater JSON text, so the order in which
+    the records come does not matter.
     """
     return [
         _survivor(name, said, rules.get(name, _NEWEST))
@@ -96,14 +103,34 @@ def golden_values(
     found: dict[str, Any] = {}
     claims: dict[str, _Said] = defaultdict(list)
     for record in ordered:
-        for name, raw in record.values.items():
-            if rule := rules.get(name):
-                value = rule.cleaned(raw, region)
-                if not says_nothing(value):
-                    claims[name].append((value, record))
-            elif name not in found and not says_nothing(raw):
-                found[name] = raw
+        for name, value in cleaned(record.values, rules, region).items():
+            if says_nothing(value):
+                continue
+            if name in rules:
+                claims[name].append((value, record))
+            else:
+                found.setdefault(name, value)
     return found | {name: _survivor(name, said, rules[name]).chosen.value for name, said in claims.items()}
+
+
+def with_aggregates(golden: Iterable[GoldenTrait], found: Aggregates) -> list[GoldenTrait]:
+    """A golden record with what a person's events add up to, by name.
+
+    What sources and people say of such a name goes before it, as segments have it; the aggregate is then the last
+    alternative.
+    """
+    by_name = {one.name: one for one in golden}
+    for name, type in AGGREGATES.items():
+        value, at = found.trait(name), found.as_of(name)
+        if value is None or at is None:
+            continue
+        told = as_date(int(value)) if type is TraitType.DATE else _one_form(value)
+        summed, said = TraitValue(told, AGGREGATE, at), by_name.get(name)
+        if said is None:
+            by_name[name] = GoldenTrait(name, summed, AGGREGATE, ())
+        else:
+            by_name[name] = replace(said, alternatives=(*said.alternatives, summed))
+    return [one for _, one in sorted(by_name.items())]
 
 
 def _standing(by: Traits) -> tuple[bool, int, str, str]:
@@ -117,16 +144,16 @@ _Said = list[tuple[Any, Traits]]
 def _claims(records: Iterable[Traits], rules: Mapping[str, TraitRule], region: str | None) -> dict[str, _Said]:
     claims: dict[str, _Said] = defaultdict(list)
     for record in records:
-        for name, raw in record.values.items():
-            rule = rules.get(name)
-            value = rule.cleaned(raw, region) if rule else raw
+        for name, value in cleaned(record.values, rules, region).items():
             if not says_nothing(value):
                 claims[name].append((value, record))
     return claims
 
 
 def _survivor(name: str, said: _Said, rule: TraitRule) -> GoldenTrait:
-    claims = [_Claim(value, orjson.dumps(value, option=orjson.OPT_SORT_KEYS), by) for value, by in said]
+    claims = [
+        _Claim(same := _one_form(value), orjson.dumps(same, option=orjson.OPT_SORT_KEYS), by) for value, by in said
+    ]
     stated = [claim for claim in claims if claim.by.is_override]
     criteria = [_criterion(one, rule, claims) for one in rule.survivorship]
 
@@ -137,13 +164,29 @@ def _survivor(name: str, said: _Said, rule: TraitRule) -> GoldenTrait:
     best: dict[bytes, _Claim] = {}
     for claim in sorted(claims, key=rank, reverse=True):
         best.setdefault(claim.text, claim)
-    chosen, *others = (_value(claim) for claim in best.values())
+    first, *after = best.values()
+    chosen, others = _value(first), tuple(map(_value, after))
     if stated:
-        return GoldenTrait(name, chosen, OVERRIDE, tuple(others))
-    if Survivorship.UNION in rule.survivorship and len(best) > 1:
+        return GoldenTrait(name, chosen, OVERRIDE, others)
+    if Survivorship.UNION in rule.survivorship and after:
         whole = TraitValue(_union(best.values()), chosen.source, chosen.observed_at, chosen.record)
         return GoldenTrait(name, whole, Survivorship.UNION, (chosen, *others))
-    return GoldenTrait(name, chosen, (*rule.survivorship, Survivorship.NEWEST)[0], tuple(others))
+    ranked = zip(rule.survivorship, criteria, strict=True)
+    decided = (one for one, criterion in ranked if after and criterion(first) != criterion(after[0]))
+    return GoldenTrait(name, chosen, next(decided, Survivorship.NEWEST), others)
+
+
+def _one_form(value: Any) -> Any:
+    """The same JSON with whole numbers as such, since JSON has but one kind of number."""
+    match value:
+        case float() if value.is_integer() and abs(value) < 1 << 63:
+            return int(value)
+        case list():
+            return [_one_form(one) for one in cast("list[Any]", value)]
+        case dict():
+            return {name: _one_form(one) for name, one in cast("dict[str, Any]", value).items()}
+        case _:
+            return value
 
 
 def _value(claim: _Claim) -> TraitValue:

@@ -16,8 +16,8 @@ from matching.scorer import Score, Scorer
 
 #: Values of blocking rules that a record keeps, each an indexed property.
 BLOCKS = 16
-RECORD, SOURCE = "record_key", "source"
-_RESERVED = {RECORD, SOURCE, "rid"}
+RECORD, SOURCE, KNOWN = "record_key", "source", "known_person"
+_RESERVED = {RECORD, SOURCE, KNOWN, "rid"}
 
 
 def texts(traits: Mapping[str, Any]) -> dict[str, str]:
@@ -39,7 +39,7 @@ class Compiled:
         self._model = model
         self.version, self.block_cap, self.trained_at = model.version, model.block_cap, model.trained_at
         self.auto, self.review = model.thresholds.auto, model.thresholds.review
-        self._scorer = Scorer(model.settings, model.term_frequencies)
+        self._scorer = Scorer(model.settings, model.term_frequencies, model.average)
 
     @classmethod
     def load(cls, folder: Path, version: str) -> "Compiled":
@@ -65,6 +65,11 @@ class Compiled:
     def words(self) -> str:
         """What is expected of the thresholds, as a sentence."""
         return self._model.thresholds.words
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its training has to say."""
+        return (*self._model.report["notes"], *self._model.report["warnings"])
 
     @property
     def prior(self) -> float:

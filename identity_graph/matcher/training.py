@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from identity_graph.domain.matches import UnusableModel
-from identity_graph.matcher.compiled import BLOCKS, RECORD, SOURCE, Compiled, texts
+from identity_graph.matcher.compiled import BLOCKS, KNOWN, RECORD, SOURCE, Compiled, texts
 from matching import configure, pipeline, predict, train
 from matching.errors import MatchingError
 from matching.model import Model
 from matching.pipeline import Progress
 
-#: A record's key, its source and its traits.
-Row = tuple[str, str, Mapping[str, Any]]
+#: A record's key, its source, its traits, and whose it is where that is known.
+Row = tuple[str, str, Mapping[str, Any], str | None]
 #: Records of one file, and the most columns that are looked at.
 CHUNK, COLUMNS = 50_000, 200
 #: Of the matches that all rules find together, the chosen ones may miss so many.
@@ -34,9 +34,10 @@ def write_records(rows: Iterable[Row], folder: Path) -> list[Path]:
     rows = iter(rows)
     files: list[Path] = []
     while chunk := list(islice(rows, CHUNK)):
-        cells = [texts(traits) for _, _, traits in chunk]
+        cells = [texts(traits) for _, _, traits, _ in chunk]
         often = Counter(name for row in cells for name in row)
-        table = {RECORD: [key for key, _, _ in chunk], SOURCE: [source for _, source, _ in chunk]}
+        table: dict[str, list[str | None]] = {RECORD: [key for key, *_ in chunk], SOURCE: [row[1] for row in chunk]}
+        table[KNOWN] = [person for *_, person in chunk]
         table |= {name: [row.get(name) for row in cells] for name, _ in often.most_common(COLUMNS)}
         files.append(folder / f"records-{len(files)}.parquet")
         pq.write_table(pa.table({name: pa.array(values, pa.string()) for name, values in table.items()}), files[-1])
@@ -52,7 +53,9 @@ def train_model(files: Sequence[Path], models: Path, progress: Progress) -> Comp
     if not files:
         raise UnusableModel("the graph holds no records to learn from; ingest some with names, dates or addresses")
     try:
-        prepared = pipeline.prepare(pipeline.connect(), files, {"id": RECORD, "source": SOURCE}, progress=progress)
+        prepared = pipeline.prepare(
+            pipeline.connect(), files, {"id": RECORD, "source": SOURCE, "person": KNOWN}, progress=progress
+        )
         model = pipeline.fit(prepared, None, progress)
         progress("choosing what to keep of each record")
         model = _with_fewer_rules(prepared.con, model)
@@ -69,7 +72,7 @@ def all_pairs(files: Sequence[Path], models: Path, version: str, progress: Progr
         model = Model.load(models / version)
         if not files:
             return []
-        prepared = pipeline.prepare(pipeline.connect(), files, model=model, progress=progress)
+        prepared = pipeline.prepare(pipeline.connect(), files, model=model, progress=progress, equal=True)
         # The graph looks at each value's number of records now, whatever it was in training.
         configure.write_keys(prepared.con, [replace(rule, dropped=1) for rule in model.rules], model.block_cap)
         train.restore_term_frequencies(prepared.con, model.term_frequencies)

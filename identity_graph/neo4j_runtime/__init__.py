@@ -2,7 +2,7 @@
 
 from identity_graph.neo4j_runtime.admin import ImportReport, bulk_import, check, dump, load
 from identity_graph.neo4j_runtime.doctor import Finding, diagnose
-from identity_graph.neo4j_runtime.failure import RuntimeFailure
+from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error
 from identity_graph.neo4j_runtime.provision import known_versions, resolve_version
 from identity_graph.neo4j_runtime.server import Connection, Status, running, start, status, stop
 
@@ -16,6 +16,7 @@ __all__ = [
     "check",
     "diagnose",
     "dump",
+    "from_os_error",
     "known_versions",
     "load",
     "resolve_version",

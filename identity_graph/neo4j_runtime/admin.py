@@ -187,6 +187,8 @@ def _run(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        # Ctrl-C in a terminal is for the command alone, which decides what becomes of the tool.
+        start_new_session=True,
     )
     log = home / "logs" / f"{arguments[0]}.log"
     log.write_text(ran.stdout, "utf-8")

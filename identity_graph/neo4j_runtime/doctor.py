@@ -33,15 +33,24 @@ class Finding:
     advice: str = ""
 
 
-def diagnose(data_dir: Path, external: Connection | None = None) -> list[Finding]:
-    """Look at this machine, and at the embedded database of a directory or else at the `external` server.
+def diagnose(
+    data_dir: Path,
+    external: Connection | None = None,
+    *,
+    heap_mb: int | None = None,
+    page_cache_mb: int | None = None,
+) -> list[Finding]:
+    """Look at this machine, at the data directory, and at its embedded database or else at the `external` server.
 
-    Starts nothing, fetches nothing to keep and leaves nothing behind.
+    `heap_mb` and `page_cache_mb` are what a start would be asked for. Starts nothing, fetches nothing to keep and
+    leaves nothing behind.
     """
-    findings = [_python(), _packages()]
+    data_dir = data_dir.resolve()
+    findings = [_python(), _packages(), _writable("data folder", data_dir, "IDENTITY_GRAPH_DATA_DIR")]
     if external:
-        return [*findings, _external(external)]
-    return [*findings, *_embedded(data_dir.resolve())]
+        advice = "Free some space: the audit and the models are kept there."
+        return [*findings, _disk(data_dir, MIN_FREE_DISK_MB, advice), _external(external)]
+    return [*findings, *_embedded(data_dir, heap_mb, page_cache_mb)]
 
 
 def _python() -> Finding:
@@ -88,20 +97,20 @@ def _external(server: Connection) -> Finding:
     return Finding(name, recent, f"{agent} at {server.uri}", "" if recent else "Use Neo4j 5.26 or newer.")
 
 
-def _embedded(data_dir: Path) -> Generator[Finding]:
+def _embedded(data_dir: Path, heap_mb: int | None, page_cache_mb: int | None) -> Generator[Finding]:
     wanted = resolve_version(data_version(data_dir))
     running = status(data_dir)
     yield _try("Java", lambda: (java := find_java(wanted)) and f"Java {java.feature} at {java.executable}")
     yield _jars(wanted)
     yield _writable("cache folder", cache_root(), "IDENTITY_GRAPH_CACHE_DIR")
-    yield _writable("data folder", data_dir, "IDENTITY_GRAPH_DATA_DIR")
-    yield _disk(data_dir)
+    advice = f"Free some space: a million identifiers need about 1 GB, and a start needs {MIN_FREE_DISK_MB} MB."
+    yield _disk(data_dir, COMFORTABLE_DISK_MB, advice)
     now = memory()
     if running.running:
         yield Finding("memory", True, f"{now.available} of {now.total} MB are free beside the running database")
         yield _server(data_dir, running.uri or "")
     else:
-        yield _try("memory", lambda: _memory_plan(now.available))
+        yield _try("memory", lambda: _memory_plan(now.available, heap_mb, page_cache_mb))
         yield Finding("embedded database", True, f"Neo4j {wanted}, not running; commands start it when they need it")
 
 
@@ -112,8 +121,8 @@ def _try(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, False, failure.args[0], failure.advice)
 
 
-def _memory_plan(available: int) -> str:
-    heap, page_cache = memory_for(None, None)
+def _memory_plan(available: int, heap_mb: int | None, page_cache_mb: int | None) -> str:
+    heap, page_cache = memory_for(heap_mb, page_cache_mb)
     return f"{available} MB are free; the database takes {heap + page_cache + OVERHEAD_MB} at most"
 
 
@@ -142,14 +151,10 @@ def _writable(name: str, folder: Path, setting: str) -> Finding:
     return Finding(name, True, str(folder))
 
 
-def _disk(data_dir: Path) -> Finding:
-    nearest = next(place for place in (data_dir, *data_dir.parents) if place.exists())
+def _disk(folder: Path, wanted_mb: int, advice: str) -> Finding:
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(nearest).free >> 20
-    if free < MIN_FREE_DISK_MB:
-        return Finding("disk", False, f"{free} MB are free", "Free some space; the database does not start like this.")
-    if free < COMFORTABLE_DISK_MB:
-        return Finding("disk", False, f"{free} MB are free", "A million identifiers need about 1 GB: free some space.")
-    return Finding("disk", True, f"{free >> 10} GB are free")
+    return Finding("disk", free >= wanted_mb, f"{free} MB are free", "" if free >= wanted_mb else advice)
 
 
 def _server(data_dir: Path, uri: str) -> Finding:

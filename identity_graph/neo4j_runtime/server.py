@@ -236,6 +236,8 @@ def write_configuration(home: Path, version: str, port: int, page_cache_mb: int)
         "server.http.enabled": "false",
         "server.memory.pagecache.size": f"{page_cache_mb}m",
         "db.transaction.timeout": "30s",
+        # It looks every two seconds by default whose time is over: an 8 s write would last as long as its request.
+        "db.transaction.monitor.check.interval": "500ms",
         "db.lock.acquisition.timeout": "5s",
         # A new database is 2 MB then, not 500, and keeps no logs that only a cluster would need.
         "db.tx_log.preallocate": "false",
@@ -243,6 +245,9 @@ def write_configuration(home: Path, version: str, port: int, page_cache_mb: int)
         "dbms.usage_report.enabled": "false",
         # Else a stop waits ten seconds for idle connections.
         "internal.server.bolt.thread_pool_shutdown_wait_time": "0s",
+        # Statements name their indexes, so other statistics seldom make a better plan; by default a graph that is being
+        # filled would plan each of them anew every ten seconds.
+        "dbms.cypher.min_replan_interval": "5m",
     }
     if not version.startswith("5."):
         # It would announce itself to the local network and to the maker's fleet manager.

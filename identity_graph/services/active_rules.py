@@ -14,8 +14,7 @@ class OtherRules(Exception):
 class Followed:
     """The rules that a graph follows. ``settled``: all that is stored was decided by them.
 
-    They came in place of the version ``previous``, by an ``act`` of the ``actor``, which ``undoes`` an earlier one.
-    The first ones came by none.
+    They came by an ``act`` of the ``actor``, which ``undoes`` an earlier one. The first ones came by none.
     """
 
     rules: Rules
@@ -23,7 +22,6 @@ class Followed:
     act: str | None = None
     actor: str = ""
     reason: str = ""
-    previous: str | None = None
     undoes: str | None = None
 
 
@@ -32,8 +30,8 @@ def followed(graph: Graph) -> Followed | None:
     rows = graph.read("rules/active", timeout=UNHURRIED)
     if not rows:
         return None
-    _, text, settled, act, actor, reason, previous, undoes = rows[0]
-    return Followed(Rules.from_json(text), settled, act, actor or "", reason or "", previous, undoes)
+    _, text, settled, act, actor, reason, undoes = rows[0]
+    return Followed(Rules.from_json(text), settled, act, actor or "", reason or "", undoes)
 
 
 def superseded(graph: Graph, rules: Rules) -> Rules | None:

@@ -53,10 +53,14 @@ def expect_applicable(graph: Graph, then: Rules) -> None:
         return
     for (name,) in sorted(graph.read("rules/namespaces", timeout=LONG_READ_TIMEOUT)):
         one, other = now.rules.rule(name), then.rule(name)
-        region = other.normaliser is Normaliser.PHONE and now.rules.default_region != then.default_region
-        kinds = {one.is_device, _is_record(one)}, {other.is_device, _is_record(other)}
-        what = "normaliser" if one.normaliser != other.normaliser else "default_region" if region else "class"
-        if what != "class" or kinds[0] != kinds[1]:
+        by_region = Normaliser.PHONE in (one.normaliser, other.normaliser)
+        changed = {
+            "normaliser": one.normaliser != other.normaliser,
+            "cleaning": (one.clean, one.patterns, one.values) != (other.clean, other.patterns, other.values),
+            "default_region": by_region and now.rules.default_region != then.default_region,
+            "class": (one.is_device, _is_record(one)) != (other.is_device, _is_record(other)),
+        }
+        for what in (what for what, differs in changed.items() if differs):
             raise OtherRules(
                 f"the {what} of {name} cannot be changed in this graph, which holds identifiers of it as they were "
                 "normalised; load the data into a graph of its own"
@@ -68,12 +72,36 @@ def _is_record(rule: NamespaceRule) -> bool:
 
 
 def former_rules(graph: Graph) -> Rules:
-    """The rules that the graph followed before the present ones. Raises :class:`OtherRules` where there were none."""
-    now = followed(graph)
-    if now is None or now.previous is None:
-        raise OtherRules("the graph has never followed other rules")
-    ((text, _),) = graph.read("rules/find", version=now.previous)
-    return Rules.from_json(text)
+    """The rules that the graph followed before the present ones; after going back to some, those before these. Where
+    going back was stopped, what it goes back to.
+
+    Raises :class:`OtherRules` where there were none.
+    """
+    now, step = followed(graph), _last_step(graph)
+    if now and now.undoes and not now.settled:
+        return now.rules
+    if step is None:
+        raise OtherRules("the graph follows its first rules; there are none to go back to")
+    return step.before
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An act by which others took the place of the rules ``before``."""
+
+    before: Rules
+    act: str
+
+
+def _last_step(graph: Graph) -> _Step | None:
+    """The last one that was not taken back."""
+    steps: list[_Step] = []
+    for _, _, text, act, undoes in graph.read("rules/history", timeout=LONG_READ_TIMEOUT):
+        if undoes:
+            steps.pop()
+        else:
+            steps.append(_Step(Rules.from_json(text), act))
+    return steps[-1] if steps else None
 
 
 def apply_rules(
@@ -90,7 +118,8 @@ def apply_rules(
     begun = time.monotonic()
     now = followed(graph)
     if now is None or now.rules.version != then.version:
-        undoes = now.act if now and now.previous == then.version else None
+        step = _last_step(graph)
+        undoes = step.act if step and step.before.version == then.version else None
         said = {"act": new_id(), "actor": actor, "reason": reason, "undoes": undoes}
         at = clock()
         graph.write(lambda tx: tx.do("rules/activate", version=then.version, text=then.as_json(), at=at, **said))

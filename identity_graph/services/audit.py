@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from identity_graph.services.observe import Clock, new_id
+from identity_graph.services.periodic import Periodic
 from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph
 
@@ -30,6 +31,12 @@ SUFFIX = ".jsonl"
 
 #: The profiles that a request shows, while it runs.
 shown: ContextVar[set[str] | None] = ContextVar("shown", default=None)
+
+
+def show(*profiles: str | None) -> None:
+    """Note that the request shows something of these profiles."""
+    if (known := shown.get()) is not None:
+        known.update(filter(None, profiles))
 
 
 class CannotAudit(Exception):
@@ -50,9 +57,9 @@ class AuditLog:
             what = f"what is read and changed cannot be written down in {folder}: {e.strerror}"
             raise CannotAudit(f"{what}; choose another --data-dir") from None
         self._lines, self._hash, self._anchored = 0, _chained(self.file, b""), 0
-        self._guard, self._end = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
-        self._thread.start()
+        self._guard = threading.Lock()
+        self._periodic = Periodic("audit", self._anchor, ANCHORED, first=ANCHORED)
+        self._periodic.start()
 
     def tell(self, caller: str, does: str, what: Collection[str], profiles: Collection[str], **more: Any) -> None:
         """Write down that a caller reads or changes; ``what`` are the operations, ``profiles`` those that it shows."""
@@ -66,14 +73,9 @@ class AuditLog:
 
     def close(self) -> None:
         """Tell the database of the last lines."""
-        self._end.set()
-        self._thread.join()
-        os.close(self._fd)
-
-    def _run(self) -> None:
-        while not self._end.wait(ANCHORED):
-            self._anchor()
+        self._periodic.close()
         self._anchor()
+        os.close(self._fd)
 
     def _anchor(self) -> None:
         with self._guard:

@@ -5,7 +5,7 @@ Everything is numbered in the order in which it was met, and kept in arrays.
 """
 
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
@@ -25,7 +25,15 @@ from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import enough_partners
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import Plain
-from identity_graph.services.catalogue import NOTHING_KNOWN, TRAITS, Catalogue, entry_rows, new_entries
+from identity_graph.services.catalogue import (
+    FULL,
+    NOTHING_KNOWN,
+    TRAITS,
+    Catalogue,
+    entry_rows,
+    left_out,
+    new_entries,
+)
 from identity_graph.services.compact import Compact, Ints
 from identity_graph.services.golden import golden_properties
 from identity_graph.services.ingest_batches import Batch
@@ -199,8 +207,14 @@ class Load:
         entries = new_entries(NOTHING_KNOWN, said, self.rules)
         self.catalogue = Catalogue.of(entries)
         if entries:
-            named = (dict(zip(TRAIT_FIELDS, row, strict=True)) for row in entry_rows(entries))
-            others = {**others, "Trait": list(named), "Revision": [{"key": TRAITS, "revision": new_id()}]}
+            named = [dict[str, Any](zip(TRAIT_FIELDS, row, strict=True)) for row in entry_rows(entries)]
+            if self.catalogue.full:
+                beyond = Counter[str]()
+                for _, _, source, _, text, _ in records:
+                    beyond[source] += len(left_out(self.catalogue, source, orjson.loads(text), self.rules))
+                for one in named:
+                    one["left_out:long"] = beyond[one["source"]] if one["type"] == FULL else None
+            others = {**others, "Trait": named, "Revision": [{"key": TRAITS, "revision": new_id()}]}
         tables = [
             ("Identifier", self._identifiers(device=False)),
             ("Identifier:Device", self._identifiers(device=True)),
@@ -241,6 +255,7 @@ class Load:
                 "sources": self._sources(),
                 "state": state,
                 "partners": self._partner_lists(),
+                "joined": self.ids.take(_optional(self.parts.home)),
             }
         ).take(pa.array(chosen))
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import uuid_utils
 
 from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, OF_EVENTS, PURCHASE
-from identity_graph.domain.rules import Rules
+from identity_graph.domain.rules import Rules, cleaned
 from identity_graph.domain.traits import NAME, TRAIT, TraitType, masked, typed
 from identity_graph.store.graph import Transaction
 
@@ -25,9 +25,6 @@ SEGMENTS, TRAITS = "segments", "traits"
 
 #: States of the catalogue, or of the definitions of segments, that are remembered at most.
 MOST_KNOWN = 8
-#: Names that one source may bring. Each becomes a property of the database for good, and a source with more uses names
-#: for what should be values.
-MAX_NAMES = 1_000
 #: Longest name that is catalogued; a longer one is no name either.
 MAX_NAME = 256
 #: Profiles by which it is told how often a trait is there.
@@ -76,23 +73,31 @@ def new_entries(known: Catalogue, said: Iterable[tuple[str, Mapping[str, Any]]],
     found: dict[Entry, str] = {}
     names: dict[str, set[str]] = {}
     for source, raw in said:
-        traits = raw
-        if not rules.traits.keys().isdisjoint(raw):
-            traits = {
-                n: r.cleaned(v, rules.default_region) if (r := rules.traits.get(n)) else v for n, v in raw.items()
-            }
-        for name, type, value in typed(traits):
+        for name, type, value in typed(cleaned(raw, rules.traits, rules.default_region)):
             entry = (source, name, type.value)
             if entry in known.entries or entry in found or len(name) > MAX_NAME:
                 continue
             own = names.setdefault(source, set(known.names.get(source, ())))
-            if name not in own and len(own) >= MAX_NAMES:
+            if name not in own and len(own) >= rules.limits.trait_names:
                 if source not in known.full:
                     found[source, "", FULL] = ""
                 continue
             own.add(name)
             found[entry] = masked(value)
     return found
+
+
+def left_out(known: Catalogue, source: str, raw: Mapping[str, Any] | None, rules: Rules) -> list[str]:
+    """The names of traits that stay in a record, as its source has more of them than are taken."""
+    if source not in known.full or not raw:
+        return []
+    return [name for name, _, _ in typed(cleaned(raw, rules.traits, rules.default_region)) if name not in known.types]
+
+
+def count_left_out(tx: Transaction, many: Mapping[str, int]) -> None:
+    """Add to how many values of each source were left out."""
+    rows = [["\t".join((source, "", FULL)), some] for source, some in sorted(many.items())]
+    tx.do("trait/left_out", rows=rows)
 
 
 def entry_rows(entries: Mapping[Entry, str]) -> list[list[str]]:
@@ -116,7 +121,7 @@ def read_catalogue(tx: Transaction, revision: str | None = None) -> Catalogue:
     return remembered(
         _known,
         revision,
-        lambda: Catalogue.of((source, name, type) for source, name, type, _ in tx.one("trait/list")),
+        lambda: Catalogue.of((source, name, type) for source, name, type, *_ in tx.one("trait/list")),
     )
 
 
@@ -166,8 +171,9 @@ class Trait:
     examples: list[str]
 
 
-def trait_catalogue(tx: Transaction) -> tuple[list[Trait], list[str]]:
-    """All traits by name, aggregates and scores among them, and the sources that have more than are taken."""
+def trait_catalogue(tx: Transaction) -> tuple[list[Trait], dict[str, int]]:
+    """All traits by name, aggregates and scores among them; and the sources that have more names of them than are
+    taken, with the number of values of further names that stayed in records."""
     of_any = [TRAIT + name for name, type in OF_EVENTS.items() if type == EVERY_TYPE]
     of_type = [TRAIT + name for name, type in OF_EVENTS.items() if type == PURCHASE]
     ((looked, filled, aggregated),) = tx.run("trait/fill", sample=SAMPLE, type=PURCHASE, of_any=of_any, of_type=of_type)
@@ -176,10 +182,10 @@ def trait_catalogue(tx: Transaction) -> tuple[list[Trait], list[str]]:
     for name, some in (*filled, *aggregated):
         many[name] = min(looked, many[name] + some)
     by_name: dict[str, list[tuple[str, str, str]]] = {name: [] for name in AGGREGATES}
-    full: set[str] = set()
-    for source, name, type, example in tx.one("trait/list"):
+    full: dict[str, int] = {}
+    for source, name, type, example, left in sorted(tx.one("trait/list")):
         if type == FULL:
-            full.add(source)
+            full[source] = left
         else:
             by_name.setdefault(name, []).append((source, type, example))
     traits = [
@@ -194,7 +200,7 @@ def trait_catalogue(tx: Transaction) -> tuple[list[Trait], list[str]]:
         )
         for name, rows in sorted(by_name.items())
     ]
-    return traits, sorted(full)
+    return traits, full
 
 
 def _kind(name: str, sources: Iterable[str]) -> Kind:

@@ -1,10 +1,15 @@
 """Profiles as a table in a file: one row a profile, one column a trait, and a description of the columns beside it.
 
 Rows are read and written in pages, so any number of them takes the same memory. A column holds what profiles show of
-their golden record: texts are one line and cut at 2,000 characters.
+their golden record: texts are one line and cut at 2,000 characters. Aggregates such as ``lifetime_value`` are columns
+too, with what sources and people say of such a name before what events add up to.
+
+Which columns there are and of which types is decided once, before the first page. Others write meanwhile: a trait that
+comes later has no column, and a value of another type than its column has is left out, counted and told.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 
-from identity_graph.domain.traits import TRAIT, as_date
+from identity_graph.domain.events import AGGREGATES, PURCHASE, UNIT
+from identity_graph.domain.traits import TRAIT, TraitType, as_date
 from identity_graph.services.ahead import ahead
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph
 
@@ -24,6 +30,11 @@ PAGE = 5_000
 
 _PLAIN = {"STRING": "text", "FLOAT": "number", "BOOLEAN": "boolean"}
 _LISTS = {f"LIST<{name}>": f"list of {kind}s" for name, kind in _PLAIN.items()}
+#: Dates are texts, as in records.
+_OF_AGGREGATES = {TraitType.TEXT: "text", TraitType.DATE: "text", TraitType.NUMBER: "number"}
+#: What values of a kind are, and of lists their first value.
+_TYPES: dict[str, type] = {"text": str, "number": float, "boolean": bool}
+_ITEMS = {f"list of {kind}s": type for kind, type in _TYPES.items()}
 _ARROW: dict[str, Any] = {
     "text": pa.string(),
     "number": pa.float64(),
@@ -56,12 +67,21 @@ _OWN = (Column("profile_id", "text"), Column("created_at", "moment"), Column("id
 _ENTERED = Column("entered_at", "moment")
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """How many rows, the file that describes the columns, and how many values were left out, by column."""
+
+    rows: int
+    described: Path
+    left_out: dict[str, int]
+
+
 def export(
     graph: Graph, out: Path, kind: str, segment: str | None, told: Callable[[int], None] = lambda _: None
-) -> tuple[int, Path]:
-    """Write all profiles, or a segment's members, to a file; how many, and the file that describes the columns.
+) -> Exported:
+    """Write all profiles, or a segment's members, to a file. ``told`` gets the number of rows so far.
 
-    ``told`` gets the number of rows so far. Raises :class:`NothingToExport`.
+    Raises :class:`NothingToExport`.
     """
     about: dict[str, Any] = {}
     if segment is not None:
@@ -71,24 +91,32 @@ def export(
             raise NothingToExport(f"there is no segment {segment}; `identity-graph segment list` shows those there are")
         about = {"segment": {"name": segment, "version": found[1], "rule": orjson.loads(found[3])}}
     columns = _columns(graph, of_segment=segment is not None)
-    many = 0
+    many, left_out = 0, Counter[str]()
     with _WRITERS[kind](out, columns) as write:
-        for rows in ahead(_pages(graph, segment, [column.property for column in columns if column.property])):
-            write(rows)
+        pages = ahead(_pages(graph, segment, [column.property for column in columns if column.property]))
+        for rows, sums in ahead(_summed(graph, pages)):
+            write(_columnwise(rows, sums, columns, left_out))
             many += len(rows)
             told(many)
     described = out.with_name(out.name + ".schema.json")
-    shape = {"rows": many, "format": kind, **about, "columns": [{"name": c.name, "type": c.kind} for c in columns]}
+    shape = {"rows": many, "format": kind, **about, "columns": [_described(c, left_out[c.name]) for c in columns]}
     described.write_bytes(orjson.dumps(shape, option=orjson.OPT_INDENT_2))
-    return many, described
+    return Exported(many, described, dict(left_out))
+
+
+def _described(column: Column, left_out: int) -> dict[str, str | int]:
+    told: dict[str, str | int] = {"name": column.name, "type": column.kind}
+    return told | {"left_out": left_out} if left_out else told
 
 
 def _columns(graph: Graph, *, of_segment: bool) -> list[Column]:
     ((rows,),) = graph.read("export/columns", timeout=LONG_READ_TIMEOUT)
     own = [*_OWN, *([_ENTERED] if of_segment else [])]
     taken = {column.name for column in own}
+    kinds_of = {TRAIT + name: {_OF_AGGREGATES[type]} for name, type in AGGREGATES.items()}
     for property, types in rows:
-        kinds = {_kind(type) for type in types}
+        kinds_of.setdefault(property, set()).update(map(_kind, types))
+    for property, kinds in sorted(kinds_of.items()):
         name = property.removeprefix(TRAIT)
         kind = kinds.pop() if len(kinds) == 1 else "json"
         own.append(Column(property if name in taken else name, kind, property))
@@ -103,6 +131,8 @@ def _kind(type: str) -> str:
 
 Row = Sequence[Any]
 """Profile id, created, entered, identifiers, and the values of all columns that show a property, in their order."""
+Sums = Mapping[str, Sequence[Any]]
+"""By profile id the aggregates in the order of their names: moments, and an amount in ten-thousandths."""
 
 
 def _pages(graph: Graph, segment: str | None, names: list[str]) -> Iterator[list[Row]]:
@@ -116,54 +146,106 @@ def _pages(graph: Graph, segment: str | None, names: list[str]) -> Iterator[list
         after = rows[-1][0]
 
 
-def _columnwise(rows: Sequence[Row], columns: list[Column]) -> list[Sequence[Any]]:
-    """The values of each column."""
+def _summed(graph: Graph, pages: Iterator[list[Row]]) -> Iterator[tuple[list[Row], Sums]]:
+    """Pages with what the events of their profiles add up to.
+
+    The database reads that of one page while it reads the next: together they would take as long as both.
+    """
+    for rows in pages:
+        ids = [row[0] for row in rows]
+        ((found,),) = graph.read("export/sums", timeout=LONG_READ_TIMEOUT, ids=ids, purchase=PURCHASE)
+        yield rows, {id: sums for id, *sums in found}
+
+
+Values = Sequence[Sequence[Any]]
+"""The values of each column."""
+
+
+def _columnwise(rows: Sequence[Row], sums: Sums, columns: list[Column], left_out: Counter[str]) -> Values:
+    """The values of each column; those that do not fit it any more are None, and counted in ``left_out``."""
     *own, shown = zip(*rows, strict=True)
     of_property = iter(zip(*shown, strict=True))
-    return [next(of_property) if column.property else own[_PLACES[column.name]] for column in columns]
+    summed = dict(zip(sorted(AGGREGATES), zip(*(sums.get(id, _NOTHING) for id in own[0]), strict=True), strict=True))
+    found: list[Sequence[Any]] = []
+    for column in columns:
+        if column.property is None:
+            found.append(own[_PLACES[column.name]])
+            continue
+        values: Sequence[Any] = next(of_property)
+        name = column.property.removeprefix(TRAIT)
+        if name in AGGREGATES:
+            told = _told(AGGREGATES[name], summed[name])
+            values = [other if value is None else value for value, other in zip(values, told, strict=True)]
+        fitting = _fitting(values, column.kind)
+        if missing := fitting.count(None) - values.count(None):
+            left_out[column.name] += missing
+        found.append(fitting)
+    return found
 
 
+#: Of a profile that was merged or erased between the two reads of a page.
+_NOTHING = (None,) * len(AGGREGATES)
 _PLACES = {"profile_id": 0, "created_at": 1, "entered_at": 2, "identifiers": 3}
 
 
+def _told(type: TraitType, values: Sequence[Any]) -> Sequence[Any]:
+    """The values of an aggregate, as a golden record has them."""
+    match type:
+        case TraitType.DATE:
+            return [None if at is None else as_date(at) for at in values]
+        case TraitType.NUMBER:
+            return [None if amount is None else amount / UNIT for amount in values]
+        case _:
+            return values
+
+
+def _fitting(values: Sequence[Any], kind: str) -> Sequence[Any]:
+    """Values of a kind; others are None."""
+    if wanted := _TYPES.get(kind):
+        if set(map(type, values)) <= {wanted, type(None)}:
+            return values
+        return [value if type(value) is wanted else None for value in values]
+    if item := _ITEMS.get(kind):
+        # A list of a profile holds values of one type, and one at least.
+        return [value if isinstance(value, list) and type(value[0]) is item else None for value in values]
+    return values
+
+
 @contextmanager
-def _parquet(out: Path, columns: list[Column]) -> Generator[Callable[[Sequence[Row]], None]]:
+def _parquet(out: Path, columns: list[Column]) -> Generator[Callable[[Values], None]]:
     schema = pa.schema([(column.name, _ARROW[column.kind]) for column in columns])
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
 
-        def write(rows: Sequence[Row]) -> None:
-            writer.write_table(_table(rows, columns, schema))
+        def write(found: Values) -> None:
+            writer.write_table(_table(found, columns, schema))
 
         yield write
 
 
 @contextmanager
-def _csv(out: Path, columns: list[Column]) -> Generator[Callable[[Sequence[Row]], None]]:
+def _csv(out: Path, columns: list[Column]) -> Generator[Callable[[Values], None]]:
     """A list is one field, as JSON text."""
     flat = [pa.string() if column.kind.startswith("list") else _ARROW[column.kind] for column in columns]
     schema = pa.schema([(column.name, kind) for column, kind in zip(columns, flat, strict=True)])
     with CSVWriter(out, schema) as writer:
 
-        def write(rows: Sequence[Row]) -> None:
-            writer.write_table(_table(rows, columns, schema))
+        def write(found: Values) -> None:
+            writer.write_table(_table(found, columns, schema))
 
         yield write
 
 
 @contextmanager
-def _jsonl(out: Path, columns: list[Column]) -> Generator[Callable[[Sequence[Row]], None]]:
+def _jsonl(out: Path, columns: list[Column]) -> Generator[Callable[[Values], None]]:
     """An object a line, without what a profile lacks."""
-    shown = [column.name for column in columns if column.property]
+    names = [column.name for column in columns]
     with out.open("wb") as file:
 
-        def write(rows: Sequence[Row]) -> None:
-            for row in rows:
-                told = {"profile_id": row[0], "created_at": as_date(row[1])}
-                if row[2] is not None:
-                    told["entered_at"] = as_date(row[2])
-                told["identifiers"] = row[3]
-                told |= {name: value for name, value in zip(shown, row[4], strict=True) if value is not None}
-                file.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+        def write(found: Values) -> None:
+            told = [map(as_date, some) if c.kind == "moment" else some for c, some in zip(columns, found, strict=True)]
+            for row in zip(*told, strict=True):
+                plain = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+                file.write(orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE))
 
         yield write
 
@@ -173,9 +255,9 @@ FORMATS = tuple(_WRITERS)
 """How a file can be written; also the endings by which a format is recognised."""
 
 
-def _table(rows: Sequence[Row], columns: list[Column], schema: Any) -> Any:
+def _table(found: Values, columns: list[Column], schema: Any) -> Any:
     arrays: list[Any] = []
-    for column, field, values in zip(columns, schema, _columnwise(rows, columns), strict=True):
+    for column, field, values in zip(columns, schema, found, strict=True):
         if field.type == pa.string() and column.kind != "text":
             values = [None if value is None else orjson.dumps(value).decode() for value in values]
         arrays.append(pa.array(values, field.type))

@@ -6,7 +6,8 @@ observation has an id, its own or one that follows from what it says.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
@@ -17,12 +18,12 @@ import orjson
 
 from identity_graph.domain.decision import Accepted
 from identity_graph.domain.evidence import Observation
-from identity_graph.domain.intake import Rejection
+from identity_graph.domain.intake import Rejection, too_many_names
 from identity_graph.domain.rules import Rules
 from identity_graph.services.ahead import ahead
 from identity_graph.services.ingest_batches import Batch, Task, remark
 from identity_graph.services.ingest_fields import BadMapping, Columns, Sample, read_mapping, recognise
-from identity_graph.services.ingest_files import Place, Row, open_rows
+from identity_graph.services.ingest_files import Place, Row, UnreadableFile, open_rows
 from identity_graph.services.ingest_worker import reading
 from identity_graph.services.match_records import Matching
 from identity_graph.services.observe import Answer
@@ -128,31 +129,45 @@ class Committed:
 
 
 class Rejections:
-    """`FILE.rejected.jsonl`, which is as long as the graph says, whenever a run was cut off."""
+    """`FILE.rejected.jsonl`, which is as long as the graph says, whenever a run was cut off.
+
+    Raises :class:`UnreadableFile` where it cannot be written: without it rejected rows would be lost.
+    """
 
     def __init__(self, file: Path) -> None:
         self.path = file.with_name(file.name + ".rejected.jsonl")
 
     def keep(self, size: int) -> int:
         """Cut off what was never committed; the bytes that are left."""
-        if not self.path.exists():
-            return 0
-        if size == 0:
-            self.path.unlink()
-            return 0
-        with self.path.open("r+b") as file:
-            file.truncate(min(size, self.path.stat().st_size))
-        return min(size, self.path.stat().st_size)
+        with self._written():
+            if not self.path.exists():
+                return 0
+            if size == 0:
+                self.path.unlink()
+                return 0
+            with self.path.open("r+b") as file:
+                file.truncate(min(size, self.path.stat().st_size))
+            return min(size, self.path.stat().st_size)
 
     def write(self, at: int, remarks: Iterable[dict[str, Any]]) -> int:
         """Write them from a byte on, and return the byte after them; doing it again writes the same."""
         text = b"".join(orjson.dumps(remark, option=orjson.OPT_APPEND_NEWLINE) for remark in remarks)
         if text:
-            with self.path.open("r+b" if self.path.exists() else "w+b") as file:
+            with self._written(), self.path.open("r+b" if self.path.exists() else "w+b") as file:
                 file.seek(at)
                 file.truncate()
                 file.write(text)
         return at + len(text)
+
+    @contextmanager
+    def _written(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as e:
+            raise UnreadableFile(
+                f"rejected rows go to {self.path}, which cannot be written ({e.strerror}); make it writable, or put "
+                "the file where there is room"
+            ) from e
 
 
 class Tally:
@@ -254,7 +269,11 @@ class _Taking:
         elif seconds > SLOW:
             self.together = max(1, self.together // 2)
         accepted = sum(isinstance(answer, Accepted) and not answer.duplicate for answer in answers)
-        found = zip(batch.lines, answers, strict=True)
+        found = list(zip(batch.lines, answers, strict=True))
+        for line, answer in found:
+            if isinstance(answer, Accepted) and answer.left_out:
+                told = too_many_names(answer.observation_id, answer.left_out, self.rules)
+                batch.remarks.append(remark(line, told, {"id": answer.observation_id}, "warning"))
         self.tally.add(batch, accepted, ((line, a) for line, a in found if isinstance(a, Rejection)))
         params = {"key": self.source.key, "place": self.tally.committed.as_text(), "at": now()}
         _patiently(lambda: self.graph.write(lambda tx: tx.do("ingest/advance", **params)))

@@ -14,7 +14,7 @@ import orjson
 from identity_graph.domain.events import Event
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.identifiers import Identifier
-from identity_graph.domain.intake import Rejection, parse_observation
+from identity_graph.domain.intake import MAX_SHOWN, Rejection, parse_observation
 from identity_graph.domain.rules import Rules
 from identity_graph.services.ingest_fields import Columns
 from identity_graph.services.ingest_files import BadRow, Place, Reader, Row, open_rows
@@ -163,6 +163,8 @@ def _drop(rejection: Rejection, raw: dict[str, Any]) -> bool:
             del raw["identifiers"][at]
         case ("observedAt",):
             del raw["observedAt"]
+        case ("traits", str(shown)):
+            del raw["traits"][next(name for name in raw["traits"] if name[:MAX_SHOWN] == shown)]
         case _:
             return False
     return True

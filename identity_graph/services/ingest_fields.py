@@ -12,7 +12,6 @@ What it leaves out is recognised by name; an empty ``fields`` or ``identifiers``
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,23 +21,18 @@ import yaml
 
 from identity_graph.domain.identifiers import NAMESPACE
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
+from identity_graph.matcher.columns import NAMES, words
 
-_KEYS = ("id", "source", "observed_at", "link_type", "fields", "identifiers")
+_KEYS = ("id", "source", "observed_at", "link_type", "fields", "identifiers", "person")
 
-#: Names of columns whose values are identifiers, by namespace, as `folded` writes them: in English, German, French,
-#: Spanish, Italian, Portuguese, Dutch and Polish. Only names that mean the same in every company stand here: the
-#: `customer_id` of two systems are two numbers, and taking one for the other would glue strangers together.
+#: Names of columns whose values are identifiers, by namespace, as `words` writes them. Only names that mean the same in
+#: every company stand here: the `customer_id` of two systems are two numbers, and taking one for the other would glue
+#: strangers together.
 _NAMESPACES = {
     "user_id": "user_id userid login_id benutzer_id utilisateur_id usuario_id utente_id gebruiker_id",
     "crm_id": "crm_id crm_number crm_no crm_key crm_contact_id",
-    "email": "email e_mail mail email_address e_mail_address mail_address e_mail_adresse email_adresse mailadresse "
-    "adresse_mail adresse_email courriel correo correo_electronico email_adres e_mailadres emailadres "
-    "posta_elettronica indirizzo_email endereco_email adres_email adres_e_mail",
-    "phone": "phone phone_number phone_no phonenumber telephone telephone_number tel tel_no mobile mobile_phone "
-    "mobile_number mobile_no cell cell_phone cellphone msisdn contact_number landline telefon telefonnummer "
-    "telefonnr handy handynummer mobil mobilnummer mobiltelefon festnetz numero_de_telephone portable "
-    "telephone_portable telefono telefono_movil movil celular cellulare telefone telemovel telefoon telefoonnummer "
-    "mobiel gsm numer_telefonu komorka",
+    "email": NAMES["email"],
+    "phone": NAMES["phone"],
     "loyalty_id": "loyalty_id loyalty_number loyalty_no loyalty_card loyalty_card_number club_card membership_card "
     "kundenkarte kundenkartennummer carte_fidelite carte_de_fidelite tarjeta_fidelidad carta_fedelta klantenkaart",
     "social_id": "social_id twitter twitter_id facebook facebook_id linkedin linkedin_id instagram instagram_id",
@@ -47,35 +41,6 @@ _NAMESPACES = {
     "gaid": "gaid aaid google_advertising_id android_advertising_id",
     "cookie_id": "cookie_id cookieid cookie client_cookie visitor_cookie",
     "anonymous_id": "anonymous_id anonymousid anon_id visitor_id visitorid",
-}
-
-#: Names of columns that hold a canonical trait, the same way.
-_TRAITS = {
-    "first_name": "first_name firstname given_name givenname forename fname christian_name vorname prenom nombre nome "
-    "voornaam imie name_first",
-    "middle_name": "middle_name middlename middle_initial second_name name_middle tussenvoegsel zweiter_vorname",
-    "last_name": "last_name lastname surname family_name familyname lname nachname familienname nom nom_de_famille "
-    "apellido apellidos cognome sobrenome apelido achternaam nazwisko name_last",
-    "full_name": "full_name fullname name display_name customer_name person_name contact_name nom_complet "
-    "nombre_completo nome_completo volledige_naam naam name_full",
-    "dob": "dob date_of_birth birth_date birthdate birthday born geburtsdatum geburtstag date_de_naissance naissance "
-    "fecha_de_nacimiento fecha_nacimiento data_di_nascita data_de_nascimento geboortedatum data_urodzenia",
-    "gender": "gender sex geschlecht sexe sexo genero sesso geslacht plec",
-    "email": _NAMESPACES["email"],
-    "phone": _NAMESPACES["phone"],
-    "street": "street street_name street_address address address_line address_line_1 address_line1 address_1 address1 "
-    "addr1 line1 strasse anschrift rue adresse calle direccion indirizzo via rua straat adres ulica",
-    "house_number": "house_number house_no street_number street_no hausnummer hausnr numero_de_rue numero_civico "
-    "huisnummer nr_domu",
-    "city": "city town suburb locality municipality ort stadt wohnort ville ciudad citta cidade stad plaats woonplaats "
-    "miasto",
-    "region": "region state province county district bundesland departement provincia estado regione provincie "
-    "wojewodztwo",
-    "postcode": "postcode post_code postal_code postalcode zip zip_code zipcode plz postleitzahl code_postal "
-    "codigo_postal cap kod_pocztowy",
-    "country": "country country_code country_name land pays pais paese kraj",
-    "national_id": "national_id national_id_number national_identifier ssn ssn_number social_security_number "
-    "soc_sec_id nino nhs_number tax_id bsn pesel codice_fiscale dni steuer_id",
 }
 
 #: Names of columns that name the record, the surest first; then one called after the source, such as `crm_id` of crm.
@@ -126,29 +91,22 @@ class Columns:
         ]
 
 
-def folded(name: str) -> str:
-    """A column's name in small plain letters, its words joined by ``_``: ``Numéro de Tél`` → ``numero_de_tel``."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
-    plain = "".join(c for c in unicodedata.normalize("NFKD", spaced.casefold()) if not unicodedata.combining(c))
-    return re.sub(r"\W+", "_", plain).strip("_")
-
-
 def _by_name(table: Mapping[str, str]) -> dict[str, str]:
     return {name: meaning for meaning, names in table.items() for name in names.split()}
 
 
 _NAMESPACE_OF = _by_name(_NAMESPACES)
-_TRAIT_OF = _by_name(_TRAITS)
+_TRAIT_OF = _by_name(NAMES)
 
 
 def _meaning(column: str, table: Mapping[str, str]) -> str | None:
     """What a column's name means, also after words such as ``billing`` and before a number."""
-    words = folded(column).split("_")
-    for begin in range(len(words)):
-        for end in {len(words), len(words) - words[-1].isdigit()}:
-            if meaning := table.get("_".join(words[begin:end])):
+    parts = words(column).split("_")
+    for begin in range(len(parts)):
+        for end in {len(parts), len(parts) - parts[-1].isdigit()}:
+            if meaning := table.get("_".join(parts[begin:end])):
                 return meaning
-        if words[begin] not in _PREFIXES:
+        if parts[begin] not in _PREFIXES:
             return None
     return None
 
@@ -173,12 +131,12 @@ class Sample:
 def recognise(sample: Sample, source: str | None, rules: Rules) -> Columns:
     """The columns by their names. One names the record only if its values differ."""
     columns = sample.met
-    names = {folded(column): column for column in reversed(columns)}
-    own = {folded(namespace): namespace for namespace in rules.namespaces if namespace != RECORD_NAMESPACE}
+    names = {words(column): column for column in reversed(columns)}
+    own = {words(namespace): namespace for namespace in rules.namespaces if namespace != RECORD_NAMESPACE}
     spaces = {**_NAMESPACE_OF, **own}
-    candidates = [*_IDS[:6], *([f"{folded(source)}_id"] if source else ()), *_IDS[6:]]
-    if columns and re.search(r"(^|_)(id|key|no|nr|number|nummer|num)$", folded(columns[0])):
-        candidates.append(folded(columns[0]))
+    candidates = [*_IDS[:6], *([f"{words(source)}_id"] if source else ()), *_IDS[6:]]
+    if columns and re.search(r"(^|_)(id|key|no|nr|number|nummer|num)$", words(columns[0])):
+        candidates.append(words(columns[0]))
     ids = (names[name] for name in candidates if name in names)
     fields: dict[str, tuple[str, ...]] = {}
     for column in columns:
@@ -232,7 +190,7 @@ class _Named:
             raise BadMapping(f"{self.file}: {key} must be the name of a column, not {value!r}")
         if value in self.columns:
             return value
-        alike = [column for column in self.columns if folded(column) == folded(value)]
+        alike = [column for column in self.columns if words(column) == words(value)]
         if alike:
             return alike[0]
         if self.complete and self.columns:

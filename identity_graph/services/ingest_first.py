@@ -14,7 +14,8 @@ from identity_graph.services.ingest_files import UnreadableFile
 from identity_graph.services.ingest_worker import reading
 from identity_graph.services.submit import now
 
-#: Observations gathered at most, what the machine's free memory must hold of each, and traits at most; in bytes.
+#: Observations gathered at most; what each takes of half of the machine's free memory, as Neo4j's import needs some
+#: too; and traits at most. In bytes.
 MOST = 2_000_000
 EACH = 3_000
 MOST_TRAITS = 256 << 20
@@ -50,7 +51,7 @@ def gather(
 ) -> FirstLoad:
     """Read files as far as memory allows. ``told`` gets the bytes done of all; nothing is in the graph yet."""
     found = FirstLoad(Gathering(rules))
-    most = min(MOST, psutil.virtual_memory().available // EACH)
+    most = min(MOST, psutil.virtual_memory().available // (2 * EACH))
     before = 0
     for source, report in sources:
         begun = time.monotonic()

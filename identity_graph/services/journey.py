@@ -11,9 +11,8 @@ from typing import Any
 from identity_graph.domain.events import Aggregates, Tally, aggregates
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.rules import Rules
-from identity_graph.services.lookup import NOW, Coalesced, Freshness
+from identity_graph.services.lookup import END_OF_TIME, MAX_PROFILES, NOW, Coalesced, Freshness
 from identity_graph.services.observe import from_text
-from identity_graph.services.profiles import END_OF_TIME, MAX_PROFILES
 from identity_graph.store.graph import Graph, Transaction
 
 #: Where a page begins or ends: the time and the id of an event.
@@ -119,10 +118,15 @@ def facts(
     """The aggregates of profiles that exist, by id, in one statement.
 
     Without ``since`` and ``as_of`` they are summed from the tallies, which keep what retention has ended. Otherwise
-    they are counted from the events that are kept: exact to the microsecond.
+    they are counted from the events that are kept: exact to the microsecond, but of some types some may be forgotten.
     """
     if since is None and as_of is None:
         rows = tx.one("event/tallies", ids=ids)
     else:
         rows = tx.one("event/tallies_between", ids=ids, since=since or 0, at=END_OF_TIME if as_of is None else as_of)
-    return {id: aggregates((Tally(*tally) for tally in tallies), first, last) for id, first, last, tallies in rows}
+    return {id: summed(*sums) for id, *sums in rows}
+
+
+def summed(first: int | None, last: int | None, tallies: Iterable[Sequence[Any]]) -> Aggregates:
+    """Aggregates from what the database tells of a profile."""
+    return aggregates((Tally(*tally) for tally in tallies), first, last)

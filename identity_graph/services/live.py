@@ -20,7 +20,7 @@ from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.segments import EVENTS, IDENTIFIERS, SEEN, Definitions, Facts, Recent, Rule, parse_rule
 from identity_graph.domain.traits import DATE, TRAIT
-from identity_graph.services.catalogue import SEGMENTS, TRAITS, note_traits, remembered
+from identity_graph.services.catalogue import SEGMENTS, TRAITS, Catalogue, note_traits, remembered
 from identity_graph.services.catalogue import revisions as read_revisions
 from identity_graph.services.golden import refresh_golden
 from identity_graph.store.graph import Transaction
@@ -142,8 +142,8 @@ def keep_current(
     records: Iterable[Observation] = (),
     happened: Iterable[tuple[str, str]] = (),
     shared: AbstractSet[str] = frozenset(),
-) -> None:
-    """Let profiles show what a plan, already written, makes of them.
+) -> Catalogue:
+    """Let profiles show what a plan, already written, makes of them; the catalogue of traits with those of ``records``.
 
     ``element`` names identifiers and profiles as the database does. ``revisions`` are of the catalogue and of segments;
     ``golden`` is what :func:`refresh_golden` needs of the profiles that moved or whose records did. ``records`` are
@@ -155,7 +155,7 @@ def keep_current(
     current = active_segments(tx, rules, revisions[SEGMENTS]) if SEGMENTS in revisions else None
     changed = refresh_golden(tx, golden, rules, catalogue)
     if current is None:
-        return
+        return catalogue
     # A shared identifier joins nobody, so its profile was not locked for the sake of its links.
     if shared:
         tx.one("profile/lock", elements=sorted(shared))
@@ -177,6 +177,7 @@ def keep_current(
     for id in turned:
         changed[element[id]].add(EVERYTHING)
     follow(tx, changed, current, at)
+    return catalogue
 
 
 def show_again(
@@ -214,7 +215,8 @@ def evaluate(tx: Transaction, affected: Mapping[str, AbstractSet[str]], current:
     """Let profiles enter or leave these segments, by element; and note when time alone may next change that.
 
     A moment noted earlier stays until it has come, though it may have become needless: most profiles are seen again
-    long before, and each would else be written every time.
+    long before, and each would else be written every time. One that has come stays as well until all segments that
+    time alone may change are looked at: it may be of another than these.
     """
     names = frozenset().union(*affected.values())
     entering: list[list[str]] = []
@@ -231,7 +233,7 @@ def evaluate(tx: Transaction, affected: Mapping[str, AbstractSet[str]], current:
             name for name in known & current.timed if all(rules.holds(one, facts, at) for one in current.steady[name])
         )
         turns = [turn for name in timed if (turn := rules.flips(rules.rules[name], facts, at)) is not None]
-        has_come = noted is not None and noted <= at
+        has_come = noted is not None and noted <= at and current.timed <= affected[element]
         next_turn = min(turns, default=None)
         if has_come or (next_turn is not None and (noted is None or next_turn < noted)):
             due.append([element, next_turn])

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from identity_graph.domain.identifiers import Identifier, InvalidIdentifier, identify
+from identity_graph.domain.past import as_it_was
 from identity_graph.domain.rules import Rules
 from identity_graph.store.graph import Graph
 
@@ -21,6 +22,12 @@ MAX_IDENTIFIERS = 1_000
 
 #: Keys of one query. Larger batches gain nothing and make the next one wait.
 MAX_BATCH = 2_000
+
+#: Profiles of one query whose members, records or events are read: each may bring a thousand.
+MAX_PROFILES = 100
+
+#: Later than any time that the graph holds.
+END_OF_TIME = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +145,10 @@ class Lookup:
     def _load(self, group: Freshness, keys: list[str]) -> Mapping[str, tuple[str, str | None]]:
         if group.as_of is None:
             rows = self._graph.read("lookup/now", token=group.token, keys=keys)
-        else:
-            rows = self._graph.read("lookup/as_of", token=group.token, keys=keys, at=group.as_of)
-        return {key: (state, profile) for key, state, profile in rows[0][0]}
+            return {key: (state, profile) for key, state, profile in rows[0][0]}
+        at = group.as_of
+        rows = self._graph.read("lookup/as_of", token=group.token, keys=keys, at=at)
+        return {key: (as_it_was(state, "", was, at)[0], profile) for key, state, was, profile in rows[0][0]}
 
     def key(self, asked: tuple[str, str]) -> str | None:
         """The key that a namespace and a raw value are looked up by, if they are valid and no junk."""
@@ -150,18 +158,20 @@ class Lookup:
     async def resolve(self, asked: Sequence[tuple[str, str]], fresh: Freshness = NOW) -> list[Found]:
         """The answers in the order asked, one to each pair of namespace and raw value."""
         rules = self._rules
-        answers: list[Found | Identifier] = [_identified(namespace, raw, rules) for namespace, raw in asked]
+        past = fresh.as_of is not None
+        answers: list[Found | Identifier] = [_identified(namespace, raw, rules, past=past) for namespace, raw in asked]
         keys = [a.key for a in answers if isinstance(a, Identifier)]
         known = await self._loader.many(fresh, keys) if keys else {}
         return [a if isinstance(a, Found) else _answer(a, known.get(a.key)) for a in answers]
 
 
-def _identified(namespace: str, raw: str, rules: Rules) -> Found | Identifier:
+def _identified(namespace: str, raw: str, rules: Rules, *, past: bool = False) -> Found | Identifier:
+    """``past``: by other rules, what is junk now may have been somebody's."""
     try:
         identifier = identify(namespace, raw, rules)
     except InvalidIdentifier as e:
         return Found(namespace, raw, Status.INVALID, reason=f"{e.field}: {e}")
-    if identifier.blocked:
+    if identifier.blocked and not past:
         return Found(identifier.namespace, identifier.value, Status.BLOCKED)
     return identifier
 
@@ -169,7 +179,7 @@ def _identified(namespace: str, raw: str, rules: Rules) -> Found | Identifier:
 def _answer(identifier: Identifier, known: tuple[str, str | None] | None) -> Found:
     namespace, value = identifier.namespace, identifier.value
     if known is None:
-        return Found(namespace, value, Status.UNKNOWN)
+        return Found(namespace, value, Status.BLOCKED if identifier.blocked else Status.UNKNOWN)
     state, profile = known
     if state == "SHARED":
         return Found(namespace, value, Status.SHARED, holder=profile)

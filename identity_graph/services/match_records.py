@@ -72,7 +72,8 @@ class KnownModel:
 class Compared:
     """What a model says of some records: ``rows`` are their digests and those of the records that they match.
 
-    ``unread`` were prepared for no model or for another; ``junk`` counts blocking values that too many share.
+    ``unread`` were prepared for no model or for another. ``crowds`` are the blocking values that each record shares
+    with too many; ``reached`` those that this was not known of, ``left`` those that records have no more.
     """
 
     rows: dict[str, str] = field(default_factory=dict[str, str])
@@ -80,7 +81,9 @@ class Compared:
     wanted: dict[str, Match] = field(default_factory=dict[str, Match])
     stored: dict[str, StoredMatch] = field(default_factory=dict[str, StoredMatch])
     unread: list[str] = field(default_factory=list[str])
-    junk: int = 0
+    crowds: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    reached: set[int] = field(default_factory=set[int])
+    left: set[int] = field(default_factory=set[int])
 
 
 class Matching:
@@ -178,12 +181,12 @@ class Matching:
             if compared.unread:
                 self.prepare(model, compared.unread)
                 continue
-            if compared.junk and self._told != model.version:
+            if compared.crowds and self._told != model.version:
                 # Once, as they stay so.
                 self._told = model.version
                 most = model.block_cap
                 logger.warning("blocking values that more than %d records share are left out of the comparison", most)
-            token = self._settle(compared)
+            token = self._settle(model, compared)
             if token is not None:
                 return token
         raise Conflict("the same records kept changing; they are matched later")
@@ -206,8 +209,11 @@ class Matching:
         found.unread = sorted(set(keys) - found.own.keys())
         known = {row[0]: orjson.loads(row[2]) for row in rows}
         seen: set[tuple[str, str]] = set()
-        for key, _, _, anchor, junk, candidates in rows:
-            found.junk += junk
+        for key, _, _, anchor, candidates, crowds, reached, left in rows:
+            if crowds:
+                found.crowds[key] = crowds
+            found.reached.update(reached)
+            found.left.update(left)
             for other, digest, fields, held_by in candidates:
                 pair = (key, other) if key < other else (other, key)
                 if pair in seen:
@@ -256,11 +262,17 @@ class Matching:
 
         return prepare
 
-    def _settle(self, found: Compared) -> str | None:
-        """Write what a comparison found; a consistency token. None where a row that was compared is another by now."""
-        stated, changed = differences(found.wanted, found.stored, self.clock())
-        rows = [list(row) for row in sorted(found.own.items())]
-        if not stated.keys:
+    def _settle(self, model: "Compiled", found: Compared) -> str | None:
+        """Write what a comparison found; a consistency token. None where a row that was compared is another by now.
+
+        Where a blocking value has passed the cap, or has come back under it, all who have it are compared again: which
+        pairs are made depends on how many share it now, and not on how many did when the first of them came.
+        """
+        at = self.clock()
+        stated, changed = differences(found.wanted, found.stored, at)
+        rows = [[key, digest, found.crowds.get(key)] for key, digest in sorted(found.own.items())]
+        again = {"unmatched": UNMATCHED, "again": at}
+        if not (stated.keys or found.reached or found.left):
             # As for most records, there is nothing to see but that they wait no more.
             self.graph.write_alone("record/settle", rows=rows)
             return ""
@@ -270,17 +282,24 @@ class Matching:
             def still_so() -> bool:
                 return dict(tx.one("record/hold", keys=sorted(held))) == held
 
-            written = state(tx, stated, self.rules, self.clock, still_so)
-            if written is None:
-                return False
-            write_matches(tx, changed, written)
-            withdrawn = [claim.id for claim in stated.withdrawn]
-            if withdrawn:
-                tx.do("match/withdraw", ids=withdrawn, at=written.at)
+            if stated.keys:
+                written = state(tx, stated, self.rules, self.clock, still_so)
+                if written is None:
+                    return False
+                write_matches(tx, changed, written)
+                withdrawn = [claim.id for claim in stated.withdrawn]
+                if withdrawn:
+                    tx.do("match/withdraw", ids=withdrawn, at=written.at)
             tx.do("record/settle", rows=rows)
+            if found.reached:
+                values, but = sorted(found.reached), list(found.own)
+                tx.do("crowd/reached", values=values, most=model.block_cap, but=but, **again)
+            if found.left:
+                tx.do("crowd/left", values=sorted(found.left), **again)
             return True
 
         settled, token = self.graph.write(write)
+        self.behind |= bool(found.reached or found.left)
         return token if settled else None
 
 
@@ -319,3 +338,6 @@ def write_matches(tx: Transaction, matches: Mapping[str, Match], written: Writte
         tx.do("match/create", rows=new, at=written.at)
     if old:
         tx.do("match/restate", rows=old, at=written.at)
+    told = (*written.plan.changes, *written.plan.rulings)
+    if by_these := [change.id for change in told if change.link in matches]:
+        tx.do("change/evidence", ids=by_these)

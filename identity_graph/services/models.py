@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 
 from identity_graph.domain.evidence import Key, LinkKind
-from identity_graph.domain.matches import Anchored, Match, MatchEvidence, UnusableModel, match
+from identity_graph.domain.matches import Anchored, Match, MatchEvidence, UnusableModel, known_persons, match
 from identity_graph.domain.rules import Rules
 from identity_graph.services.match_records import SKEW, KnownModel, Matching, known_models, prepared_rows
 from identity_graph.services.observe import ACTIVATING, new_id
 from identity_graph.services.simulation import WholeEvidence
-from identity_graph.store.graph import Graph
+from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph
 
 #: Records of one read.
 PAGE = 1_000
@@ -36,14 +36,16 @@ class Difference:
     joining: tuple[int, int]
 
 
-def train(graph: Graph, models: Path, progress: Progress) -> KnownModel:
+def train(graph: Graph, rules: Rules, models: Path, progress: Progress) -> KnownModel:
     """Train a model on all records of the graph. It matches nothing before it is activated.
+
+    It learns from those that share an identifier of a unique namespace, where there are enough.
 
     Raises :class:`UnusableModel`.
     """
     from identity_graph.matcher.training import train_model
 
-    with exported(graph, progress) as (files, _):
+    with exported(graph, progress, known_records(graph, rules)) as (files, _):
         model = train_model(files, models, progress)
     trained_at = round(datetime.fromisoformat(model.trained_at).timestamp() * 1_000_000)
     said = {"version": model.version, "trained_at": trained_at, "text": model.words}
@@ -51,22 +53,47 @@ def train(graph: Graph, models: Path, progress: Progress) -> KnownModel:
     return next(found for found in known_models(graph) if found.version == model.version)
 
 
+def notes(models: Path, version: str) -> list[str]:
+    """What the training of a model has to say, in sentences."""
+    from identity_graph.matcher.compiled import Compiled
+
+    return list(Compiled.load(models, version).notes)
+
+
 @contextmanager
-def exported(graph: Graph, progress: Progress) -> Generator[tuple[list[Path], dict[str, Key]]]:
-    """All records as Parquet files that last as long as the block, and the identifier that holds each."""
+def exported(
+    graph: Graph, progress: Progress, known: Mapping[str, str] | None = None
+) -> Generator[tuple[list[Path], dict[str, Key]]]:
+    """All records as Parquet files that last as long as the block, and the identifier that holds each.
+
+    ``known`` tells of some records, by their keys, whose they are.
+    """
     from identity_graph.matcher.training import write_records
 
     anchors: dict[str, Key] = {}
 
-    def rows() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    def rows() -> Iterator[tuple[str, str, Mapping[str, Any], str | None]]:
         for page in pages(graph):
             for key, _, source, traits, _, anchor in page:
                 anchors[key] = anchor
-                yield key, source, orjson.loads(traits)
+                yield key, source, orjson.loads(traits), known.get(key) if known else None
 
     with tempfile.TemporaryDirectory(prefix="identity-graph-") as folder:
         progress("reading the graph's records")
         yield write_records(rows(), Path(folder)), anchors
+
+
+def known_records(graph: Graph, rules: Rules) -> dict[str, str]:
+    """Whose records are, by their keys, as far as identifiers of unique namespaces tell."""
+    unique = [name for name, rule in rules.namespaces.items() if rule.unique]
+    carried: dict[str, list[Key]] = {}
+    for page in pages(graph):
+        anchor_of = {row[0]: row[5] for row in page}
+        anchors = sorted(set(anchor_of.values()))
+        ((found,),) = graph.read("record/carried", anchors=anchors, namespaces=unique, most=len(unique) + 1)
+        seen = dict(found)
+        carried |= {key: seen.get(anchor, []) for key, anchor in anchor_of.items()}
+    return known_persons(carried)
 
 
 def pages(graph: Graph) -> Iterator[list[list[Any]]]:
@@ -146,9 +173,13 @@ def activate(
                 )
                 found += len(rows)
                 told("preparing", len(rows))
+        if found:
+            graph.write(lambda tx: tx.do("crowd/find", most=model.block_cap), timeout=LONG_READ_TIMEOUT)
         while done := matching.sweep(model, ACTIVATING, since):
             told("matching", done)
         if last and not found:
+            while matching.catch_up():  # where a value came to be shared by too many meanwhile
+                pass
             return
         if not found:
             time.sleep(min(1.0, patience))

@@ -16,11 +16,11 @@ A large batch is read once and then written in parts, each with the observations
 at a time: while the database works at some of them, this process decides others.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any, TypedDict
 
@@ -55,6 +55,7 @@ from identity_graph.domain.evidence import CannotLink, Key, Link, LinkKind, Obse
 from identity_graph.domain.intake import Rejection
 from identity_graph.domain.partition import DisjointSets
 from identity_graph.domain.rules import Rules
+from identity_graph.services.catalogue import Catalogue, count_left_out, left_out
 from identity_graph.services.live import keep_current, moved_by
 from identity_graph.store.errors import Conflict, Refused, RulesChanged, StaleRead
 from identity_graph.store.graph import WRITE_TIMEOUT, Graph, Transaction, join_tokens
@@ -213,18 +214,22 @@ def observe_in_parts(
     rules: Rules,
     clock: Clock,
     again: Callable[[list[Observation]], Taken],
+    until: float,
     prepare: Prepare | None = None,
 ) -> Taken:
     """The same by several transactions, of which :data:`WRITERS` run at once; also a consistency token.
 
-    A part that met another writer, or something that cannot be stored, is taken ``again`` by itself. The first error
-    of any part is raised when all have ended.
+    No try lasts beyond ``until``, a moment that :meth:`Graph.deadline` told. A part that met another writer, or
+    something that cannot be stored, is taken ``again`` by itself. The first error of any part is raised when all have
+    ended.
     """
-    picture = graph.read_many(lambda tx: Picture.read(tx, batch), timeout=WRITE_TIMEOUT)
+    picture = graph.read_many(lambda tx: Picture.read(tx, batch), timeout=WRITE_TIMEOUT, until=until)
 
     def write(part: list[Observation]) -> Taken:
         try:
-            return graph.write(lambda tx: _Taking(tx, picture, rules, clock, prepare).take(part), retry_stale=False)
+            return graph.write(
+                lambda tx: _Taking(tx, picture, rules, clock, prepare).take(part), retry_stale=False, until=until
+            )
         except (Conflict, Refused):
             return again(part)
 
@@ -382,7 +387,7 @@ class Picture:
             return Rejection(o.id, "ID_REUSED", message, ("id",))
         if first is None or first is o or not isinstance(answer, Accepted):
             return answer
-        return Accepted(o.id, True, answer.profile, answer.refused, answer.changes)
+        return replace(answer, duplicate=True)
 
 
 class _Taking:
@@ -421,16 +426,29 @@ class _Taking:
         }
         answers = outcomes(batch, seen, plan, shared)
         records = _newest(batch)
-        rows = self._decided(plan, {o.anchor.key for o in records.values() if o.anchor})
+        rows = self._decided(plan, _matched_by(seen, component), {o.anchor.key for o in records.values() if o.anchor})
         rows |= self._identifiers(seen, plan) | self._links(seen, plan) | self._records(records, batch)
         rows |= self._observations(batch, answers)
         written = self._write(rows)
+        keep_evidence(self.tx, rows["changes"])
         self._revive(plan)
         crowded = [self.element[key] for key, s in seen.sightings.items() if s.newly_shared and not s.new]
         if crowded:
             self.tx.do("link/name_shared", elements=crowded)
-        self._keep_current(batch, seen, plan, records.values(), written)
-        return list(answers)
+        catalogue = self._keep_current(batch, seen, plan, records.values(), written)
+        return self._warned(records.values(), answers, catalogue) if catalogue.full else list(answers)
+
+    def _warned(
+        self, records: Collection[Observation], answers: Iterable[Accepted], catalogue: Catalogue
+    ) -> list[Answer]:
+        """Answers that name the traits which stay in records; these are counted in the catalogue."""
+        beyond = {o.id: tuple(left_out(catalogue, o.source, o.traits, self.rules)) for o in records}
+        many = Counter[str]()
+        for o in records:
+            many[o.source] += len(beyond[o.id])
+        if many := +many:
+            count_left_out(self.tx, many)
+        return [replace(answer, left_out=beyond.get(answer.observation_id, ())) for answer in answers]
 
     def state(
         self, stated: Stated, still_so: Callable[[], bool], beside: Beside | None, told: Told | None
@@ -453,7 +471,9 @@ class _Taking:
             parties = sorted({home[key] for key in told.keys if key in home})
             change = Change(new_id(), told.kind, None, None, (), tuple((id, "PARTY") for id in parties))
             plan.changes.append(change)
-        written = self._write(self._decided(plan, beside.anchors if beside else ()))
+        rows = self._decided(plan, _matched_by(seen, component), beside.anchors if beside else ())
+        written = self._write(rows)
+        keep_evidence(self.tx, rows["changes"])
         element = self.element
         self._revive(plan)
         if plan.leave:
@@ -510,10 +530,9 @@ class _Taking:
             raise StaleRead("a profile changed between reading and locking")
 
     def _write(self, rows: Rows) -> Found:
-        by = self.cause
-        said = {"cause": by.kind, "act": by.act, "actor": by.actor, "reason": by.reason}
-        said["rules"] = self.rules.version
-        ((made, golden, revisions, superseded),) = self.tx.run("batch/write", rows=rows, at=self.at, **said)
+        # In one map: a text that is there, and one that is not, would be two statements, each of them to be planned.
+        by = {**asdict(self.cause), "rules": self.rules.version}
+        ((made, golden, revisions, superseded),) = self.tx.run("batch/write", rows=rows, at=self.at, by=by)
         if superseded:
             raise RulesChanged("the graph follows other rules by now; try again in a second")
         self.element.update(zip((row[0] for row in rows["new_profiles"]), made, strict=True))
@@ -521,7 +540,7 @@ class _Taking:
 
     def _keep_current(
         self, batch: list[Observation], seen: Survey, plan: Plan, records: Iterable[Observation], written: Found
-    ) -> None:
+    ) -> Catalogue:
         homes = {key: self.element[id] for key, id in plan.home.items()}
         shared = {
             key: self.element[known.profile]
@@ -529,7 +548,7 @@ class _Taking:
             if (known := self.picture.identifiers.get(key)) and known.profile
         }
         homes |= shared
-        keep_current(
+        return keep_current(
             self.tx,
             plan,
             self.element,
@@ -541,7 +560,7 @@ class _Taking:
             shared=set(shared.values()),
         )
 
-    def _decided(self, plan: Plan, anchors: Collection[Key] = ()) -> Rows:
+    def _decided(self, plan: Plan, matched_by: Mapping[str, str], anchors: Collection[Key]) -> Rows:
         """Rows of `batch/write` for profiles, verdicts, moves and lineage. ``anchors`` are of records to be written."""
         new = [p for p in plan.profiles.values() if p.new]
         old = [p for p in plan.profiles.values() if p.changed and not p.new]
@@ -555,7 +574,8 @@ class _Taking:
         changes: list[Row] = []
         for c in told:
             roles = [[number[id], role] for id, role in c.participants]
-            changes.append([c.id, c.kind, c.link, c.observation, list(c.moved) or None, roles])
+            by_model = matched_by.get(c.link or "")
+            changes.append([c.id, c.kind, c.link, c.observation, list(c.moved) or None, roles, by_model])
         return {
             "new_profiles": [
                 [p.id, p.size, p.refused, as_text(p.limited), p.observation, p.link, p.guarded or None] for p in new
@@ -646,6 +666,19 @@ class _Taking:
             for (by, type, source), t in sorted(tallies.items())
         ]
         return {"observations": plain, "events": events, "tallies": tallied}
+
+
+def keep_evidence(tx: Transaction, changes: Iterable[Row]) -> None:
+    """Keep what the model says of the links that brought changes about, which are rows of `batch/write`."""
+    ids = [id for id, *_, by_model in changes if by_model]
+    if ids:
+        tx.do("change/evidence", ids=ids)
+
+
+def _matched_by(seen: Survey, component: Component) -> dict[str, str]:
+    """The model that each matched link is of, by the link: a link gets another source when another model scores it."""
+    said = (*(stored.link for stored in component.links), *seen.stated.claims)
+    return {link.id: link.source for link in said if link.kind is LinkKind.MATCHED}
 
 
 def _text_of(o: Observation) -> str:

@@ -13,11 +13,14 @@ from typing import Any
 import orjson
 
 from identity_graph.domain.decision import created_change_id
+from identity_graph.domain.events import Aggregates
 from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.past import as_it_was
 from identity_graph.domain.paths import CERTAIN, confidence
 from identity_graph.domain.rules import Rules
-from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record
-from identity_graph.services.lookup import NOW, Coalesced, Found, Freshness, Lookup
+from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record, with_aggregates
+from identity_graph.services.journey import summed
+from identity_graph.services.lookup import END_OF_TIME, MAX_PROFILES, NOW, Coalesced, Found, Freshness, Lookup
 from identity_graph.store.graph import Graph
 
 MAX_PAGE = 100
@@ -26,14 +29,8 @@ MAX_PAGE = 100
 MAX_MERGES = 1_000
 """The most merges of one tree: as many as a profile of the greatest size can have come by."""
 
-#: Later than any time that the graph holds.
-END_OF_TIME = 2**62
-
 #: Before the first item of a list that begins with the newest.
 TOP: tuple[int, str] = (END_OF_TIME, "")
-
-#: Profiles of one query whose members or records are read: each may bring a thousand.
-MAX_PROFILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,7 @@ class ChangeRow:
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "ChangeRow":
-        """From a row of `lineage/page`."""
+        """From a row of `lineage/page` or `lineage/changes`."""
         *told, by = row
         return cls(*told, by=LinkRow(*by) if by else None)
 
@@ -156,6 +153,9 @@ class DeviceRow:
     confidence: float
 
 
+_Said = tuple[Sequence[Traits], Aggregates]
+"""What sources and people say of a profile, and what its events add up to."""
+
 _Devices = tuple[list[tuple[str, int]], list[tuple[str, str, float | None]]]
 """Devices as (key, last seen), and, where some were matched, the links that hold the profile together."""
 
@@ -173,12 +173,13 @@ class Profiles:
 
     def __init__(self, graph: Graph, rules: Rules, lookup: Lookup, executor: Executor) -> None:
         self._graph, self._rules, self._lookup = graph, rules, lookup
+        self._rules_until: list[tuple[int, Rules]] | None = None
         self._states: Coalesced[str, ProfileState] = Coalesced(executor, self._load_states)
         self._members: Coalesced[tuple[str, str], Page] = Coalesced(executor, self._load_members, most=MAX_PROFILES)
         self._records: Coalesced[tuple[str, int, str], Page] = Coalesced(
             executor, self._load_records, most=MAX_PROFILES
         )
-        self._traits: Coalesced[str, list[Traits]] = Coalesced(executor, self._load_traits, most=MAX_PROFILES)
+        self._said: Coalesced[str, _Said] = Coalesced(executor, self._load_said, most=MAX_PROFILES)
         self._lineages: Coalesced[tuple[str, int, str], Page] = Coalesced(
             executor, self._load_lineages, most=MAX_PROFILES
         )
@@ -206,8 +207,17 @@ class Profiles:
         return await self._records.one(_Window(fresh, first), (id, *(TOP if after is None else after))) or EMPTY
 
     async def golden_record(self, id: str, fresh: Freshness = NOW) -> list[GoldenTrait]:
-        rules = self._rules
-        return golden_record(await self._traits.one(fresh, id) or (), rules.traits, rules.default_region)
+        """What survived of what sources and people say, and what the person's events add up to, by name."""
+        said, found = await self._said.one(fresh, id) or ((), Aggregates())
+        rules = self._rules if fresh.as_of is None else await asyncio.to_thread(self._rules_at, fresh.as_of)
+        return with_aggregates(golden_record(said, rules.traits, rules.default_region), found)
+
+    def _rules_at(self, at: int) -> Rules:
+        """The rules that the graph followed then. They are read once: by other rules there is another reader."""
+        if self._rules_until is None:
+            rows = self._graph.read("rules/history")
+            self._rules_until = [(until, Rules.from_json(text)) for until, _, text, *_ in rows]
+        return next((rules for until, rules in self._rules_until if at < until), self._rules)
 
     async def segments(self, id: str, fresh: Freshness = NOW) -> list[tuple[str, int]]:
         """The segments that a profile is in, by name, each with the moment since when."""
@@ -262,13 +272,26 @@ class Profiles:
 
     def _load_members(self, window: _Window, asked: list[tuple[str, str]]) -> Mapping[tuple[str, str], Page]:
         ((rows,),) = self._read_page("profile/members", window, asked)
-        rules = self._rules
+        at = window.fresh.as_of
         return {
-            (id, after): _page(
-                window, total, [Member(*row, is_device=rules.rule(split_key(row[0])[0]).is_device) for row in items]
-            )
+            (id, after): _page(window, total, [self._member(at, *row) for row in items])
             for id, after, total, items in rows
         }
+
+    def _member(
+        self,
+        at: int | None,
+        key: str,
+        first_seen: int,
+        last_seen: int,
+        sources: Any,
+        state: str,
+        was: str | None = None,
+    ) -> Member:
+        if at is not None:
+            state, sources = as_it_was(state, sources, was, at)
+            sources = sources.split("\t")
+        return Member(key, first_seen, last_seen, sources, state, self._rules.rule(split_key(key)[0]).is_device)
 
     def _load_records(self, window: _Window, asked: list[tuple[str, int, str]]) -> Mapping[tuple[str, int, str], Page]:
         ((rows,),) = self._read_page("profile/records", window, asked)
@@ -293,12 +316,13 @@ class Profiles:
             return self._graph.read(name, token=token, rows=asked, limit=limit)
         return self._graph.read(f"{name}_as_of", token=token, rows=asked, limit=limit, at=window.fresh.as_of)
 
-    def _load_traits(self, fresh: Freshness, ids: list[str]) -> Mapping[str, list[Traits]]:
+    def _load_said(self, fresh: Freshness, ids: list[str]) -> Mapping[str, _Said]:
         if fresh.as_of is None:
             ((rows,),) = self._graph.read("record/traits", token=fresh.token, ids=ids)
-        else:
-            ((rows,),) = self._graph.read("record/traits_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
-        return {id: [Traits(row[0], row[1], orjson.loads(row[2]), *row[3:]) for row in items] for id, items in rows}
+            return {id: (_traits(items), summed(*sums)) for id, items, *sums in rows}
+        # What of the events was known then is not kept, and the past does not change.
+        ((rows,),) = self._graph.read("record/traits_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
+        return {id: (_traits(items), Aggregates()) for id, items in rows}
 
     def _load_segments(self, fresh: Freshness, ids: list[str]) -> Mapping[str, list[tuple[str, int]]]:
         if fresh.as_of is None:
@@ -317,7 +341,7 @@ class Profiles:
         found: dict[str, ChangeRow] = {}
         if kept:
             ((rows,),) = self._graph.read("lineage/changes", token=fresh.token, ids=kept)
-            found = {row[0]: ChangeRow(*row) for row in rows}
+            found = {row[0]: ChangeRow.of(row) for row in rows}
         if made:
             ((rows,),) = self._graph.read("lineage/creations", token=fresh.token, ids=made)
             for id, at, link, observation in rows:
@@ -361,6 +385,10 @@ CREATED = created_change_id("")
 def _page(window: _Window, total: int, items: list[Any]) -> Page:
     """The items asked for, of which one more was read to see whether there are more."""
     return Page(items[: window.size], len(items) > window.size, total)
+
+
+def _traits(items: Sequence[Sequence[Any]]) -> list[Traits]:
+    return [Traits(source, at, orjson.loads(text), *more) for source, at, text, *more in items]
 
 
 def _creation(id: str, at: int, link: str | None, observation: str | None) -> ChangeRow:

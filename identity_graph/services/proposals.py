@@ -8,13 +8,16 @@ from identity_graph.domain.evidence import CannotLink, Key, Refusal, RefusalCode
 from identity_graph.domain.matches import ProposalStatus
 from identity_graph.domain.partition import Holding, refused_by_ends
 from identity_graph.domain.rules import Rules
+from identity_graph.services.declined import Declined
 from identity_graph.services.lookup import Freshness
 from identity_graph.services.observe import Clock, from_text, new_id
-from identity_graph.services.stewardship import Act, Declined
+from identity_graph.services.stewardship import Act
 from identity_graph.store.graph import Graph, Transaction
 
 #: Before the first proposal: weights are bits, and none is so sure.
 TOP = (1e9, "")
+#: Open proposals that are told of two profiles.
+MOST_BETWEEN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ class Proposals:
         )
         return [self._proposal(*row) for row in rows[:first]], len(rows) > first, total
 
+    def between(self, one: str, other: str, fresh: Freshness) -> list[Proposal]:
+        """The open proposals between two profiles, the surest first; at most :data:`MOST_BETWEEN`."""
+        ((rows,),) = self._graph.read("proposal/between", token=fresh.token, one=one, other=other, limit=MOST_BETWEEN)
+        return [self._proposal(*row) for row in rows]
+
     def _proposal(self, id: str, status: str, weight: float, a: Key, b: Key, *row: Any) -> Proposal:
         of_a, of_b, one, one_size, one_limited, other, other_size, other_limited, apart = row
         states = {a: of_a, b: of_b}
@@ -98,7 +106,6 @@ def _decide(act: Act, id: str, decision: ProposalStatus) -> Decided:
         written = act.join([(a, b)], still_open)
     else:
         written = act.keep_apart([CannotLink(new_id(), frozenset((a,)), frozenset((b,)))], still_so=still_open)
-    act.tx.do("proposal/decide", id=id, status=decision.value, act=act.id)
     return Decided(id, decision, (a, b), tuple(written.plan.changes))
 
 

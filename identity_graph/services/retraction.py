@@ -9,13 +9,23 @@ act looks at all observations there are, about two seconds for a million, while 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
 
 from identity_graph.domain.assignment import standing
-from identity_graph.domain.decision import BLOCKED, NOTHING_STATED, SHARED, VERDICTS, Change, ProfileRef, Stated
+from identity_graph.domain.decision import (
+    BLOCKED,
+    NOTHING_STATED,
+    SHARED,
+    VERDICTS,
+    Change,
+    Plan,
+    ProfileRef,
+    RefusedLink,
+    Stated,
+)
 from identity_graph.domain.events import Event
 from identity_graph.domain.evidence import Key, Observation, observation
 from identity_graph.domain.identifiers import Identifier, split_key
@@ -26,12 +36,14 @@ from identity_graph.domain.retraction import Remains, Said, remains
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
 from identity_graph.services.observe import (
     RETRACTED_RESULT,
+    UNMATCHED,
     Beside,
     Cause,
     Clock,
     Prepare,
     Row,
     as_text,
+    from_text,
     new_id,
     observe,
     state,
@@ -42,6 +54,12 @@ from identity_graph.store.errors import StaleRead
 from identity_graph.store.graph import Transaction
 
 RETRACTED, RESTORED = "RETRACTED", "RESTORED"
+#: Refused links that are told of an act.
+MOST_HELD_BACK = 20
+
+#: One of the profiles that an act was about, as it is now (None: it was of junk values); all changes; and links that
+#: are refused by it.
+Outcome = tuple[ProfileRef | None, tuple[Change, ...], tuple[RefusedLink, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,7 @@ class _Held:
 
     element: str
     state: str
+    sources: str
     profile: str | None
     named: bool
 
@@ -68,15 +87,22 @@ class _Row:
     changed: bool
 
 
+def judged_to_refuse(tx: Transaction, plan: Plan) -> tuple[RefusedLink, ...]:
+    """Stored links that a written plan refuses, or refuses for another reason, by id; the first of them."""
+    refused = {id: refusal for id, refusal in plan.judged if refusal}
+    rows = tx.one("link/details", ids=sorted(refused)[:MOST_HELD_BACK]) if refused else []
+    return tuple(RefusedLink(row[1], row[2], refused[row[0]]) for row in rows)
+
+
 class Retracting:
     """One act of retracting or restoring, in its transaction."""
 
     def __init__(self, tx: Transaction, rules: Rules, clock: Clock, cause: Cause) -> None:
         self.tx, self.rules, self.clock, self.cause = tx, rules, clock, cause
 
-    def retract(self, rows: Sequence[Row], before: Stated = NOTHING_STATED) -> tuple[list[Change], ProfileRef]:
-        """Take observations back, which are rows of ``retraction/find`` that stand; the changes, and one of the
-        profiles that they were about, as it is now. ``before`` is whose profiles were whose, where an act is undone.
+    def retract(self, rows: Sequence[Row], before: Stated = NOTHING_STATED) -> Outcome:
+        """Take observations back, which are rows of ``retraction/find`` that stand. ``before`` is whose profiles were
+        whose, where an act is undone.
 
         Raises :class:`StaleRead`.
         """
@@ -88,7 +114,7 @@ class Retracting:
         rest = [_said(row) for row in found]
         left = remains(taken, rest, self.rules)
         gone = frozenset(key for key in left.unseen if not held[key].named)
-        self._reopen(held, left)
+        reopened = self._reopen(held, left)
         records = self._records(taken, {said.digest for said in rest})
         tallies = _tallies(rows)
 
@@ -97,6 +123,7 @@ class Retracting:
             tx.do("retraction/observations", ids=[s.id for s in taken], act=self.cause.act, result=RETRACTED_RESULT)
             if tallies:
                 tx.do("retraction/tallies", rows=tallies)
+            self._remember(held, left, reopened, at)
             self._see_less(held, left, gone)
 
         matched = {
@@ -119,9 +146,10 @@ class Retracting:
             tx.do("retraction/forget", elements=[held[key].element for key in sorted(gone)])
         parties = {known.profile for known in held.values() if known.profile}
         parties |= {written.element[id] for key, id in written.home.items() if key in keys}
-        return self._tell(RETRACTED, sorted(gone), sorted(parties), written.at)
+        held_back = judged_to_refuse(tx, written.plan)
+        return *self._tell(RETRACTED, sorted(gone), sorted(parties), written.at), held_back
 
-    def restore(self, ids: Sequence[str], before: Stated, prepare: Prepare | None) -> tuple[list[Change], ProfileRef]:
+    def restore(self, ids: Sequence[str], before: Stated, prepare: Prepare | None) -> Outcome:
         """Bring back what an act took back. ``before`` is whose profiles were whose.
 
         Raises :class:`StaleRead`.
@@ -140,13 +168,16 @@ class Retracting:
             tx.do("retraction/revive", rows=revived, at=at)
         tx.do("retraction/again", ids=ids, records=records)
         answers = observe(tx, batch, self.rules, self.clock, prepare, self.cause, before)
-        rejected = next((answer for answer in answers if isinstance(answer, Rejection)), None)
-        if rejected:
-            raise StaleRead(rejected.message)
+        refused: dict[tuple[Key, Key], RefusedLink] = {}
+        for answer in answers:
+            if isinstance(answer, Rejection):
+                raise StaleRead(answer.message)
+            refused.update(((link.a, link.b), link) for link in answer.refused)
         tx.do("retraction/restored", ids=ids, act=self.cause.act)
         keys = sorted({i.key for o in batch for i in o.identifiers})
         parties = {known.profile for known in self._hold(keys).values() if known.profile}
-        return self._tell(RESTORED, [], sorted(parties), self.clock())
+        held_back = tuple(refused.values())[:MOST_HELD_BACK]
+        return *self._tell(RESTORED, [], sorted(parties), self.clock()), held_back
 
     # ------------------------------------------------------------------------------------------------------- reading
 
@@ -155,7 +186,7 @@ class Retracting:
 
         def read() -> dict[Key, _Held]:
             found = self.tx.one("retraction/hold", keys=keys)
-            return {key: _Held(element, state, profile, named) for key, element, state, profile, named in found}
+            return {key: _Held(*more) for key, *more in found}
 
         before = read()
         profiles = sorted({known.profile for known in before.values() if known.profile})
@@ -215,14 +246,25 @@ class Retracting:
 
     # ------------------------------------------------------------------------------------------------------- writing
 
-    def _reopen(self, held: Mapping[Key, _Held], left: Remains) -> None:
-        rows = [
-            [held[key].element, as_text(partners)]
+    def _reopen(self, held: Mapping[Key, _Held], left: Remains) -> set[Key]:
+        """Let identifiers be somebody's own that are shared no more; which."""
+        opened = {
+            key: partners
             for key, partners in left.partners.items()
             if held[key].state == SHARED and not is_crowded(key, partners, self.rules)
-        ]
-        if rows:
+        }
+        if opened:
+            rows = [[held[key].element, as_text(partners)] for key, partners in opened.items()]
             self.tx.do("retraction/reopen", rows=rows)
+        return set(opened)
+
+    def _remember(self, held: Mapping[Key, _Held], left: Remains, reopened: Collection[Key], at: int) -> None:
+        """For the past, what other state or sources identifiers had until now."""
+        fewer = {key for key, sight in left.seen.items() if set(from_text(held[key].sources)) != set(sight.sources)}
+        other = sorted(fewer | left.unseen | set(reopened))
+        if other:
+            rows = [[held[key].element, held[key].state, held[key].sources] for key in other]
+            self.tx.do("identifier/remember", rows=rows, at=at)
 
     def _see_less(self, held: Mapping[Key, _Held], left: Remains, gone: frozenset[Key]) -> None:
         rows: list[Row] = []
@@ -241,22 +283,25 @@ class Retracting:
     def _forget_rows(self, records: Sequence[_Row], at: int) -> None:
         if records:
             rows = [[r.key, r.digests, r.next] for r in records]
-            self.tx.do("retraction/records", rows=rows, act=self.cause.act, at=at)
+            crowds = self.tx.one("retraction/records", rows=rows, act=self.cause.act, at=at)
+            self.tx.do("crowd/left", values=crowds, unmatched=UNMATCHED, again=at)
 
-    def _tell(self, kind: str, moved: list[Key], parties: Sequence[str], at: int) -> tuple[list[Change], ProfileRef]:
-        """Write the act's own change; all changes of the act, and the first of the parties as it is now."""
+    def _tell(
+        self, kind: str, moved: list[Key], parties: Sequence[str], at: int
+    ) -> tuple[ProfileRef | None, tuple[Change, ...]]:
+        """Write the act's own change; the first of the parties as it is now, and all changes of the act."""
         tx, by = self.tx, self.cause
         row = [new_id(), kind, None, None, moved, [[element, "PARTY"] for element in parties]]
         said = {"cause": by.kind, "act": by.act, "actor": by.actor, "reason": by.reason, "rules": self.rules.version}
         tx.do("change/create", rows=[row], at=at, **said)
-        rows = [ChangeRow(*row) for row in tx.one("lineage/changes", ids=tx.one("change/of_act", act=by.act))]
+        rows = [ChangeRow.of(row) for row in tx.one("lineage/changes", ids=tx.one("change/of_act", act=by.act))]
         changes = [
             Change(row.id, row.kind, row.link, row.observation, tuple(row.moved), tuple(row.parties))
             for row in rows
             if row.kind not in VERDICTS
         ]
-        ((_, id, _, size, version, *_),) = tx.one("profile/lock", elements=parties[:1])
-        return sorted(changes, key=lambda change: change.id), ProfileRef(id, size, version)
+        held = [ProfileRef(row[1], row[3], row[4]) for row in tx.one("profile/lock", elements=parties[:1])]
+        return next(iter(held), None), tuple(sorted(changes, key=lambda change: change.id))
 
 
 def _said(row: Row) -> Said:

@@ -7,7 +7,7 @@ import re
 import tomllib
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
@@ -17,11 +17,13 @@ from typing import Annotated, Any, cast
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from identity_graph.domain.cleaning import UNITS, Step
+from identity_graph.domain.cleaning import OF_IDENTIFIERS, UNITS, Step
 from identity_graph.domain.events import TYPE
 from identity_graph.domain.identifiers import MAX_VALUE, NAMESPACE
+from identity_graph.domain.intake import MAX_TRAITS
 from identity_graph.domain.rules import (
     Blocked,
+    Limits,
     NamespaceClass,
     NamespaceRule,
     Normaliser,
@@ -37,17 +39,27 @@ from identity_graph.domain.traits import NAME as TRAIT_NAME
 MOST_WAYS = 2_000_000
 
 _LONGEST_FILE = 1_000_000
+#: Names of traits that a source may be allowed: the whole catalogue is read at once where it changed.
+MOST_NAMES = 10_000
 _Path = tuple[str | int, ...]
+
+
+INVALID = "INVALID_RULES"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a rules file. ``line`` counts from 1, or is None where no line is at fault."""
+    """One thing wrong with a rules file. ``line`` counts from 1, or is None where no line is at fault.
+
+    ``code`` is ``INVALID_PATTERN`` for what is no regular expression, ``EXPLODING_PATTERN`` for one that can take very
+    long, and else ``INVALID_RULES``.
+    """
 
     line: int | None
     key: str
     message: str
     advice: str
+    code: str = INVALID
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line else ""
@@ -91,11 +103,11 @@ def parse_rules(text: str) -> Rules:
     try:
         file = _File.model_validate(said)
     except ValidationError as e:
-        found += [_explain(cast("Mapping[str, Any]", error)) for error in e.errors()]
+        found += [_coded(cast("Mapping[str, Any]", error)) for error in e.errors()]
         file = None
     if found or file is None:
         lines = _Lines(text)
-        problems = [Problem(lines.of(path), _dotted(path), message, advice) for path, message, advice in found]
+        problems = [Problem(lines.of(path), _dotted(path), *said) for path, *said in found]
         raise RulesFileError(sorted(problems, key=lambda p: (p.line or 0, p.key)))
     return file.rules()
 
@@ -103,13 +115,17 @@ def parse_rules(text: str) -> Rules:
 # --- What a file may say
 
 
-def _count(value: object) -> int | None:
-    """A number, or "none" for no bound."""
-    if value == "none":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise AssertionError
-    return value
+def _count(least: int) -> Callable[[object], int | None]:
+    """Reads a number of at least ``least``, or "none" for no bound."""
+
+    def read(value: object) -> int | None:
+        if value == "none":
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise AssertionError
+        return value
+
+    return read
 
 
 def _region(value: str) -> str:
@@ -133,6 +149,12 @@ def _trait(value: str) -> str:
 def _event_type(value: str) -> str:
     if not TYPE.fullmatch(value):
         raise ValueError("a type of event has 1 to 64 small letters, digits, '_', '.', ':' or '-'")
+    return value
+
+
+def _of_identifiers(value: Step) -> Step:
+    if value not in OF_IDENTIFIERS:
+        raise AssertionError
     return value
 
 
@@ -163,6 +185,12 @@ def _mailbox(value: str) -> str:
     return _folded(value)
 
 
+class _BadPattern(ValueError):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def _pattern(value: str) -> str:
     """A regular expression that compiles and cannot be made slow by the value it is tried on."""
     try:
@@ -170,11 +198,12 @@ def _pattern(value: str) -> str:
             warnings.simplefilter("error")
             re.compile(value)
     except (re.error, OverflowError, RecursionError, Warning) as e:
-        raise ValueError(f"not a regular expression: {e}") from None
+        raise _BadPattern("INVALID_PATTERN", f"not a regular expression: {e}") from None
     if ways(value) > MOST_WAYS:
-        raise ValueError(
+        raise _BadPattern(
+            "EXPLODING_PATTERN",
             "this regular expression can take very long; avoid a repetition or alternatives inside a repetition, "
-            "and bound repetitions that follow each other, such as {1,20} in place of +"
+            "and bound repetitions that follow each other, such as {1,20} in place of +",
         )
     return value
 
@@ -227,7 +256,8 @@ def _repeated(body: int, least: int, most: int) -> int:
 _Name = Annotated[str, AfterValidator(_name)]
 _TraitName = Annotated[str, AfterValidator(_trait)]
 _EventType = Annotated[str, AfterValidator(_event_type)]
-_Count = Annotated[int | None, BeforeValidator(_count)]
+_Limit = Annotated[int | None, BeforeValidator(_count(1))]
+_FanOut = Annotated[int | None, BeforeValidator(_count(0))]
 _Positive = Annotated[int, Field(strict=True, ge=1)]
 _Flag = Annotated[bool, Field(strict=True)]
 _Values = list[Annotated[str, AfterValidator(_folded)]]
@@ -257,7 +287,7 @@ EXPECTED: Mapping[str, str] = {
     "limit": f'{_WHOLE}, or "none"',
     "priority": f"{_WHOLE} (1 is the strongest)",
     "normaliser": _one_of(Normaliser),
-    "fan_out": f'{_WHOLE}, or "none"',
+    "fan_out": 'a whole number of at least 0, or "none"',
     "builtin": "true or false",
     "values": _TEXTS,
     "patterns": _REGEXES,
@@ -270,6 +300,9 @@ EXPECTED: Mapping[str, str] = {
     "clean": 'a list of steps such as ["trim", "lower"]',
     "rewrite": r"a table of regular expressions, each matched against the whole value, such as { '(\d+) pts' = '\1' }",
     "map": 'a table of values such as { "Holland" = "NL" }',
+    "limits": "a table, [limits]",
+    "trait_bytes": f"a whole number from 1 to {MAX_TRAITS} (bytes of JSON of one trait)",
+    "trait_names": f"a whole number from 1 to {MOST_NAMES} (names of traits a source)",
     "unit": _one_of(unit for units in UNITS for unit in units),
     "sources": 'a list of sources such as ["crm", "shop"], the most trusted first',
 }
@@ -279,17 +312,39 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Namespace(_Section):
+class _Cleaning(_Section):
+    clean: list[Step] = []
+    rewrite: dict[Annotated[str, AfterValidator(_pattern)], str] = {}
+    map: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _templates_expand(self) -> "_Cleaning":
+        for pattern, template in self.rewrite.items():
+            if not _expands(pattern, template):
+                raise ValueError(f"rewrite: {template} names a group that {pattern} has not; number them from \\\\1")
+        return self
+
+    def folded_map(self) -> dict[str, str]:
+        return {raw.casefold(): value for raw, value in self.map.items()}
+
+
+class _Namespace(_Cleaning):
+    clean: list[Annotated[Step, AfterValidator(_of_identifiers)]] = []
     cls: NamespaceClass = Field(default=NamespaceClass.CROSS_DEVICE, alias="class")
     unique: _Flag = False
-    limit: _Count = None
+    limit: _Limit = None
     priority: _Positive = 1
     normaliser: Normaliser = Normaliser.TEXT
-    fan_out: _Count = None
+    fan_out: _FanOut = None
 
     def over(self, base: NamespaceRule) -> NamespaceRule:
         """The base with what this section says, field by field."""
-        return replace(base, **{name: getattr(self, name) for name in self.model_fields_set})
+        said = self.model_fields_set
+        own = {name: getattr(self, name) for name in said - {"clean", "rewrite", "map"}}
+        own |= {"clean": tuple(self.clean)} if "clean" in said else {}
+        own |= {"patterns": tuple(self.rewrite.items())} if "rewrite" in said else {}
+        own |= {"values": self.folded_map()} if "map" in said else {}
+        return replace(base, **own)
 
 
 class _Blocked(_Section):
@@ -309,21 +364,15 @@ class _Blocked(_Section):
         )
 
 
-class _Trait(_Section):
+class _Trait(_Cleaning):
     survivorship: list[Survivorship] = []
     sources: list[str] = []
-    clean: list[Step] = []
-    rewrite: dict[Annotated[str, AfterValidator(_pattern)], str] = {}
-    map: dict[str, str] = {}
     unit: Annotated[str, AfterValidator(_unit)] | None = None
 
     @model_validator(mode="after")
     def _sources_are_used(self) -> "_Trait":
         if bool(self.sources) is not (Survivorship.SOURCE_PRIORITY in self.survivorship):
             raise ValueError("source_priority and sources need each other; write both or neither")
-        for pattern, template in self.rewrite.items():
-            if not _expands(pattern, template):
-                raise ValueError(f"rewrite: {template} names a group that {pattern} has not; number them from \\\\1")
         return self
 
     def rule(self) -> TraitRule:
@@ -332,13 +381,18 @@ class _Trait(_Section):
             tuple(self.sources),
             tuple(self.clean),
             tuple(self.rewrite.items()),
-            {raw.casefold(): value for raw, value in self.map.items()},
+            self.folded_map(),
             self.unit,
         )
 
 
 class _Event(_Section):
     retention_days: _Positive | None = None
+
+
+class _Limits(_Section):
+    trait_bytes: Annotated[int, Field(strict=True, ge=1, le=MAX_TRAITS)] = Limits().trait_bytes
+    trait_names: Annotated[int, Field(strict=True, ge=1, le=MOST_NAMES)] = Limits().trait_names
 
 
 class _File(_Section):
@@ -351,6 +405,7 @@ class _File(_Section):
     blocked: _Blocked = _Blocked()
     traits: dict[_TraitName, _Trait] = {}
     events: dict[_EventType, _Event] = {}
+    limits: _Limits = _Limits()
 
     def rules(self) -> Rules:
         start = Rules()
@@ -366,6 +421,7 @@ class _File(_Section):
             blocked=self.blocked.blocked(),
             traits={name: said.rule() for name, said in self.traits.items()},
             retention={type: days for type, said in self.events.items() if (days := said.retention_days)},
+            limits=Limits(**self.limits.model_dump()),
         )
 
 
@@ -378,6 +434,12 @@ def _syntax(reason: str, text: str) -> Problem:
     message = f"not valid TOML: {reason[: at.start()] if at else reason.partition(' (')[0]}"
     advice = "Write keys as `name = value`, tables as `[name]`, texts as \"text\", regular expressions as 'text'."
     return Problem(line, "", message, advice)
+
+
+def _coded(error: Mapping[str, Any]) -> tuple[_Path, str, str, str]:
+    """A validation error as a place, a sentence, advice and a code."""
+    cause = error.get("ctx", {}).get("error")
+    return *_explain(error), cause.code if isinstance(cause, _BadPattern) else INVALID
 
 
 def _explain(error: Mapping[str, Any]) -> tuple[_Path, str, str]:
@@ -398,7 +460,8 @@ def _explain(error: Mapping[str, Any]) -> tuple[_Path, str, str]:
                 "a text" if isinstance(path[-1], int) and named != "survivorship" else EXPECTED.get(named, "a table")
             )
             if isinstance(path[-1], int) and named in ("survivorship", "clean"):
-                expected = _one_of(Survivorship if named == "survivorship" else Step)
+                steps = Step if path[0] == "traits" else OF_IDENTIFIERS
+                expected = _one_of(Survivorship if named == "survivorship" else steps)
             if len(path) == 2 and path[0] in ("namespaces", "traits", "events"):
                 expected = f"a table, [{path[0]}.{key}]"
             near = _near(value, re.findall(r'"(\w+)"', expected)) if isinstance(value, str) else None
@@ -406,7 +469,7 @@ def _explain(error: Mapping[str, Any]) -> tuple[_Path, str, str]:
             return path, f"found {_short(value)}", f"Expected {expected}.{hint}"
 
 
-def _contradictions(said: Mapping[str, Any]) -> Iterator[tuple[_Path, str, str]]:
+def _contradictions(said: Mapping[str, Any]) -> Iterator[tuple[_Path, str, str, str]]:
     """Where a namespace would be unique and have another limit. Looks at whatever else is well-formed."""
     start = Rules()
     defaults = {**asdict(start.defaults), **_table(said.get("defaults"))}
@@ -420,7 +483,7 @@ def _contradictions(said: Mapping[str, Any]) -> Iterator[tuple[_Path, str, str]]
         effective = {**base, **section}
         if section.keys() & {"unique", "limit"} and effective["unique"] is True and effective["limit"] not in _NO_LIMIT:
             advice = "A unique namespace has one value a profile: leave out limit, or write unique = false."
-            yield (*path, "limit" if "limit" in section else "unique"), "unique and limited at once", advice
+            yield (*path, "limit" if "limit" in section else "unique"), "unique and limited at once", advice, INVALID
 
 
 _NO_LIMIT = (None, "none", 1)
@@ -438,6 +501,8 @@ def _keys_beside(path: _Path) -> list[str]:
             section = _Namespace
         case ("events", _, _):
             section = _Event
+        case ("limits", _):
+            section = _Limits
         case ("traits", _, _):
             section = _Trait
         case _:

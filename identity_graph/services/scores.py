@@ -36,9 +36,10 @@ from identity_graph.domain.scores import (
     reliability,
 )
 from identity_graph.domain.segments import near
-from identity_graph.services.catalogue import SCORE
+from identity_graph.services.catalogue import SCORE, read_catalogue
 from identity_graph.services.live import show_again
 from identity_graph.services.observe import Clock
+from identity_graph.services.overrides import STEWARD
 from identity_graph.services.score_report import render
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph, Transaction
 
@@ -75,9 +76,11 @@ class Applied:
 def train(graph: Graph, task: Task, folder: Path, at: int, told: Told = lambda _: None) -> Trained:
     """Learn a score from the journeys in the graph, judge it, and write it into the folder.
 
-    Raises :class:`BadScore` with what is missing, where there is too little to learn from.
+    Raises :class:`BadScore` with what is missing, where there is too little to learn from, and where others say a trait
+    of its name.
     """
     task.check()
+    _check_free(graph, task.name)
     if find_spec("sklearn") is None:
         raise BadScore("training needs scikit-learn: install identity-graph[score]")
     types, first, last = _span(graph, task, at)
@@ -117,6 +120,17 @@ def train(graph: Graph, task: Task, folder: Path, at: int, told: Told = lambda _
     report.write_text(render(model, judged, about), encoding="utf-8")
     _replace(description, {"model": asdict(model), "trained": about, "judged": asdict(judged)})
     return Trained(model, judged, description, report)
+
+
+def _check_free(graph: Graph, name: str) -> None:
+    """Raises :class:`BadScore` where others say a trait that this score writes: being newer, it would hide theirs.
+
+    A person's word comes before scores anyway.
+    """
+    for source, names in sorted(graph.read_many(read_catalogue).names.items()):
+        taken = {one.partition(".")[0] for one in names} & {name, f"{name}_model"}
+        if taken and source not in (SCORE + name, STEWARD):
+            raise BadScore(f"NAME: {source} says a trait {min(taken)}, which the score would hide; take another name")
 
 
 def _span(graph: Graph, task: Task, at: int) -> tuple[tuple[str, ...], int, int]:
@@ -198,8 +212,12 @@ def load(folder: Path, name: str) -> Model:
 
 
 def apply(graph: Graph, rules: Rules, folder: Path, name: str, clock: Clock, told: Told = lambda _: None) -> Applied:
-    """Write what a model says of each profile, page by page; goes on where it was stopped."""
+    """Write what a model says of each profile, page by page; goes on where it was stopped.
+
+    Raises :class:`BadScore` where there is no such model, and where others say a trait of its name by now.
+    """
     model = load(folder, name)
+    _check_free(graph, name)
     place = folder / f"{name}.applying"
     stopped: dict[str, Any] = orjson.loads(place.read_bytes()) if place.exists() else {}
     if stopped.get("version") != model.version:

@@ -5,7 +5,6 @@ before it has ended: such a write did not know of it. Between and after, each wr
 """
 
 import logging
-import threading
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from identity_graph.domain.segments import (
     Condition,
     Definitions,
     InvalidRule,
+    Rule,
     misfits,
     near,
     parse_rule,
@@ -28,6 +28,7 @@ from identity_graph.services.catalogue import SEGMENTS, Trait, read_catalogue, t
 from identity_graph.services.live import active_segments, evaluate, read_facts
 from identity_graph.services.lookup import Freshness
 from identity_graph.services.observe import Clock
+from identity_graph.services.periodic import Periodic
 from identity_graph.store.errors import StoreError
 from identity_graph.store.graph import LONGEST_WRITE, WRITE_TIMEOUT, Graph, Transaction
 from identity_graph.store.segment_query import (
@@ -72,6 +73,17 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentVersion:
+    """A definition that a segment has or had: its rule as JSON text; ``defined_at`` in microseconds since 1970."""
+
+    version: int
+    description: str
+    rule: str
+    defined_by: str
+    defined_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Explained:
     """A profile in the light of a segment: whether it is a member, how each condition came out, and when time alone
     would change that (microseconds since 1970, None for never)."""
@@ -87,8 +99,7 @@ class Segments:
 
     def __init__(self, graph: Graph, rules: Rules, clock: Clock) -> None:
         self._graph, self._rules, self._clock = graph, rules, clock
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._periodic = Periodic("segments", self._keep_up, EVERY, first=EVERY)
 
     # --- Reads
 
@@ -99,6 +110,17 @@ class Segments:
 
     def one(self, name: str, fresh: Freshness) -> Segment | None:
         return next((found for found in self.all(fresh) if found.name == name), None)
+
+    def latest(self, name: str) -> tuple[Segment | None, str]:
+        """A segment, and a consistency token by which a read sees at least what this one does: also who has entered by
+        the transactions that follow a definition."""
+        rows, token = self._graph.write(lambda tx: tx.one("segment/list"))
+        return next((Segment(*row) for row in rows if row[0] == name and row[3]), None), token
+
+    def versions(self, name: str, fresh: Freshness) -> list[SegmentVersion]:
+        """Every definition that a segment of this name ever had, the latest first; also of deleted ones."""
+        ((rows,),) = self._graph.read("segment/versions", token=fresh.token, name=name)
+        return [SegmentVersion(*row) for row in rows]
 
     def members(self, name: str, first: int, after: str, fresh: Freshness) -> tuple[list[tuple[str, int]], bool, int]:
         """Members as (profile id, entered) in the order of their ids; whether more follow, and how many in all."""
@@ -117,6 +139,7 @@ class Segments:
         """How many profiles satisfy a rule now, and the ids of some. Raises :class:`InvalidRule`."""
         rule, definitions = parse_rule(raw), self._definitions()
         definitions.check(None, rule)
+        self._graph.read_many(lambda tx: _check_types(tx, rule), token=fresh.token)
         query = satisfying(rule, definitions, self._clock())
         ((size, ids),) = self._graph.read_with(
             "segment/preview", query, token=fresh.token, timeout=WRITE_TIMEOUT, limit=sample
@@ -127,8 +150,8 @@ class Segments:
         current = self._graph.read_many(lambda tx: active_segments(tx, self._rules))
         return current.definitions if current else Definitions({}, self._rules)
 
-    def catalogue(self, fresh: Freshness) -> tuple[list[Trait], list[str]]:
-        """All traits by name, and the sources that have more than the catalogue takes."""
+    def catalogue(self, fresh: Freshness) -> tuple[list[Trait], dict[str, int]]:
+        """All traits by name, and how many values were left out of each source with more names than are taken."""
         return self._graph.read_many(trait_catalogue, token=fresh.token, timeout=WRITE_TIMEOUT)
 
     def remarks(self, raw: object) -> list[InvalidRule]:
@@ -168,8 +191,8 @@ class Segments:
         *,
         expected_version: int | None = None,
         dry_run: bool = False,
-    ) -> Segment:
-        """Define a segment and evaluate it. A dry run tells the size that it would have.
+    ) -> tuple[Segment, str]:
+        """Define a segment and evaluate it; with it a consistency token. A dry run tells the size that it would have.
 
         A name that is in use needs the version that is to be replaced; the same definition again changes nothing.
         Raises :class:`InvalidRule`.
@@ -184,8 +207,7 @@ class Segments:
         def work(tx: Transaction) -> Segment:
             stored, definitions = self._held(tx)
             definitions.check(name, rule)
-            if wrong := next((one for one in misfits(rule, read_catalogue(tx).types) if one.code != UNKNOWN), None):
-                raise wrong
+            _check_types(tx, rule)
             old = stored.get(name)
             if old and (old.rule, old.description) == (text, description):
                 return old
@@ -201,14 +223,15 @@ class Segments:
 
         defined, _ = self._graph.write(work, dry_run=dry_run)
         if dry_run:
-            return replace(defined, size=self.preview(raw, 0, Freshness())[0])
+            return replace(defined, size=self.preview(raw, 0, Freshness())[0]), ""
         for of in sorted(indexable(rule)):
             self._graph.change_schema(index_of("segment/create_index", of))
         self.catch_up()
-        return self.one(name, Freshness()) or defined
+        found, token = self.latest(name)
+        return found or defined, token
 
-    def delete(self, name: str, *, dry_run: bool = False) -> None:
-        """Delete a segment; its members leave it first. Raises :class:`InvalidRule`."""
+    def delete(self, name: str, *, dry_run: bool = False) -> str:
+        """Delete a segment; its members leave it first. A consistency token. Raises :class:`InvalidRule`."""
 
         def work(tx: Transaction) -> set[str]:
             _, definitions = self._held(tx)
@@ -222,10 +245,12 @@ class Segments:
             return indexable(definitions.rules[name]).difference(*map(indexable, kept))
 
         needless, _ = self._graph.write(work, dry_run=dry_run)
-        if not dry_run:
-            for of in sorted(needless):
-                self._graph.change_schema(index_of("segment/drop_index", of))
-            self.catch_up()
+        if dry_run:
+            return ""
+        for of in sorted(needless):
+            self._graph.change_schema(index_of("segment/drop_index", of))
+        self.catch_up()
+        return self.latest(name)[1]
 
     def _held(self, tx: Transaction) -> tuple[dict[str, Segment], Definitions]:
         """All segments, as no other transaction can change them now; those to be deleted have no rule."""
@@ -289,23 +314,25 @@ class Segments:
 
     def start(self) -> None:
         """Look for what is due every few seconds, in a thread of its own, until :meth:`close`."""
-        self._thread = threading.Thread(target=self._run, name="segments", daemon=True)
-        self._thread.start()
+        self._periodic.start()
 
     def close(self) -> None:
-        self._stopped.set()
-        if self._thread:
-            self._thread.join()
+        self._periodic.close()
 
-    def _run(self) -> None:
-        while not self._stopped.wait(EVERY):
-            try:
-                self.catch_up()
-            except StoreError as e:
-                logger.warning("segments are not kept as time goes by for now: %s", e)
+    def _keep_up(self) -> None:
+        try:
+            self.catch_up()
+        except StoreError as e:
+            logger.warning("segments are not kept as time goes by for now: %s", e)
 
 
 EVERY_PROFILE = Compiled("true", {})
+
+
+def _check_types(tx: Transaction, rule: Rule) -> None:
+    """Raises :class:`InvalidRule` where no value of a trait has a type that its operator is for."""
+    if wrong := next((one for one in misfits(rule, read_catalogue(tx).types) if one.code != UNKNOWN), None):
+        raise wrong
 
 
 def _replaceable(name: str, old: Segment | None, expected: int | None) -> None:

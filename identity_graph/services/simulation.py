@@ -52,7 +52,8 @@ class Simulation:
 
 class WholeEvidence:
     """All evidence of a graph, by number. ``home`` is each identifier's profile, -1 for none; ``links`` are those that
-    take part, ``proposals`` the number of those that are proposed.
+    take part, ``proposals`` the number of those that are proposed. Identifiers are read first: what is linked to one
+    that was seen while links were read is left out.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -62,7 +63,7 @@ class WholeEvidence:
         self.reasons: Counter[str] = Counter()
         profiles: dict[str, int] = {}
         home = array("q")
-        for key, state, _, _, _, profile in _items(graph, "verify/identifiers"):
+        for key, state, _, _, _, profile, _ in _items(graph, "verify/identifiers"):
             self.number[key] = len(self.keys)
             self.keys.append(key)
             self.states[state] += 1
@@ -71,6 +72,8 @@ class WholeEvidence:
         self.links: list[Link] = []
         self.proposals = 0
         for id, a, b, kind, source, first, last, count, weight, state, reason, _ in _items(graph, "verify/links"):
+            if a not in self.number or b not in self.number:
+                continue
             self.proposals += state == PROPOSED
             if state in TAKING_PART:
                 self.links.append(Link(id, a, b, source, first, last, count, LinkKind(kind), weight or 0.0))

@@ -16,15 +16,18 @@ from identity_graph.domain.decision import (
     Claim,
     KnownProfile,
     ProfileRef,
+    RefusedLink,
     Stated,
     created_change_id,
 )
 from identity_graph.domain.evidence import CannotLink, Key, LinkKind, Refusal, link_id
 from identity_graph.domain.rules import Rules
+from identity_graph.services.declined import Declined
+from identity_graph.services.lookup import END_OF_TIME
 from identity_graph.services.match_records import Matching
 from identity_graph.services.observe import Cause, Clock, Picture, Prepare, Told, Written, known_profile, new_id, state
-from identity_graph.services.profiles import END_OF_TIME
-from identity_graph.services.retraction import Retracting
+from identity_graph.services.overrides import Override, Overriding
+from identity_graph.services.retraction import Retracting, judged_to_refuse
 from identity_graph.store.errors import StaleRead
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph, Transaction
 
@@ -37,20 +40,17 @@ MOST_MERGED = 10
 MOST_RETRACTED = 500
 
 
-class Declined(Exception):
-    """An act that cannot be done; ``code`` is machine-readable, the message is for a person. Nothing was written."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an act did: the profile it was about, as it is now, and every change."""
+    """What an act did: the profile it was about, as it is now, and every change. None where it was of junk values.
 
-    profile: ProfileRef
+    ``held_back`` are links that do not conduct from now on, or for another reason than before, by id; at most
+    :data:`MOST_HELD_BACK`.
+    """
+
+    profile: ProfileRef | None
     changes: tuple[Change, ...]
+    held_back: tuple[RefusedLink, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class _Stored:
     """A profile to which an id leads, and the identifiers in it that are one person's, each with its first sight."""
 
     id: str
+    element: str
     version: int
     size: int
     keys: dict[Key, int]
@@ -164,7 +165,9 @@ class Stewards:
     def undo(
         self, change: str, expected: int | None, actor: str, reason: str, *, dry_run: bool = False
     ) -> tuple[Done, str]:
-        """Take a change back, and keep it so. ``expected`` is the version of the profile that it made or kept."""
+        """Take a change back, and keep it so. ``expected`` is the version of the profile that it made or kept; where
+        it has only parties, of the one with the least id.
+        """
         return self._unhurried(actor, reason, dry_run, lambda act: act.undo(change, expected))
 
     def retract(
@@ -196,6 +199,13 @@ class Stewards:
         """Let these two be one person again, where the evidence says so."""
         return self._act(actor, reason, dry_run, lambda act: act.remove_cannot_link(a, b, expected))
 
+    def override(
+        self, id: str, said: Override, expected: int | None, actor: str, reason: str, *, dry_run: bool = False
+    ) -> tuple[Done, str]:
+        """Let a profile show this value of a trait, or without one again what its records say."""
+        said.check(self._rules.limits.trait_bytes)
+        return self._act(actor, reason, dry_run, lambda act: act.override(id, said, expected))
+
 
 class Act:
     """One decision of a person, in its transaction."""
@@ -216,9 +226,8 @@ class Act:
     def merge(self, ids: Sequence[str], expected: int | None) -> Done:
         if not 2 <= len(ids) <= MOST_MERGED:
             raise Declined("INVALID_PROFILES", f"profileIds has 2 to {MOST_MERGED} items, this one has {len(ids)}.")
-        found = self._profiles(ids)
-        _expect(found[0], expected)
-        profiles = list({p.id: p for p in found}.values())
+        self._expect(ids[0], expected)
+        profiles = list({p.id: p for p in self._profiles(ids)}.values())
         if len(profiles) < 2:
             raise Declined("NOTHING_TO_MERGE", f"These are one profile already: {profiles[0].id}.")
         first, *others = [self._strongest(p) for p in profiles]
@@ -226,8 +235,7 @@ class Act:
         return self._done(written, first)
 
     def split(self, id: str, keys: Collection[Key], expected: int | None) -> Done:
-        (profile,) = self._profiles([id])
-        _expect(profile, expected)
+        profile = self._held(id, expected)
         members = set(self.tx.one("profile/keys", id=profile.id))
         strangers = sorted(set(keys) - members)
         if strangers or not keys:
@@ -236,12 +244,7 @@ class Act:
         rest = members - set(keys)
         if not rest:
             raise Declined("NOTHING_TO_SPLIT", "These are all identifiers of the profile; leave at least one.")
-
-        def still_so() -> bool:
-            (now,) = self.tx.one("profile/ended", ids=[profile.id])
-            return now[5] == profile.version
-
-        written = self.keep_apart([CannotLink(new_id(), frozenset(keys), frozenset(rest))], still_so=still_so)
+        written = self.keep_apart([CannotLink(new_id(), frozenset(keys), frozenset(rest))])
         return self._done(written, min(rest))
 
     def set_cannot_link(self, a: Key, b: Key, expected: int | None) -> Done:
@@ -249,6 +252,10 @@ class Act:
         if self._between(a, b):
             raise Declined("ALREADY_APART", f"{a} and {b} are kept apart already.")
         written = self.keep_apart([CannotLink(new_id(), frozenset((a,)), frozenset((b,)))])
+        pushed_aside = [id for id, refusal in written.plan.judged if refusal]
+        for one, other, actor, change in self.tx.one("link/asserted", ids=pushed_aside):
+            advice = f"undo the change {change} instead" if change else "split them instead"
+            raise Declined("ASSERTED", f"{actor} said that {one} and {other} are one person; {advice}.")
         return self._done(written, a)
 
     def remove_cannot_link(self, a: Key, b: Key, expected: int | None) -> Done:
@@ -258,19 +265,31 @@ class Act:
             raise Declined("NO_CANNOT_LINK", f"Nobody said that {a} and {b} are two people.")
         return self._done(self.lift(found), a)
 
+    def override(self, id: str, said: Override, expected: int | None) -> Done:
+        profile = self._held(id, expected)
+        anchor = None if said.value is None else self._strongest(profile)
+        now, change = self._overriding().say(profile.element, said, anchor)
+        return Done(now, (change,), ())
+
+    def _overriding(self) -> Overriding:
+        return Overriding(self.tx, self.rules, self.clock, self.cause)
+
     def undo(self, change: str, expected: int | None) -> Done:
-        if change.startswith(created_change_id("")):
+        created, rows = change.removeprefix(created_change_id("")), self.tx.one("change/undoing", id=change)
+        if created != change and self.tx.one("lineage/creations", ids=[created]):
             raise Declined("NOT_UNDOABLE", "A profile begins with what was observed; retract the observation instead.")
-        rows = self.tx.one("change/undoing", id=change)
         if not rows:
             raise Declined("UNKNOWN_CHANGE", f"There is no change {change}.")
         kind, act, moved, roles, before, undone = rows[0]
-        if expected is not None:
-            _expect(self._profiles([id for id, role in roles if role in _STAYED] or [roles[0][0]])[0], expected)
+        if roles:
+            self._expect(min([id for id, role in roles if role in _STAYED] or [id for id, _ in roles]), expected)
         if act and (back := self._retracted_or_restored(act)):
             return back
         if act and (said := self.tx.one("cannot_link/of_act", act=act)):
             return self._take_back(act, said)
+        if act and (taken := self._overriding().take_back(act)):
+            now, told = taken
+            return Done(now, (told,), ())
         match kind:
             case "RETRACTED" | "RESTORED":
                 raise Declined("ALREADY_UNDONE", "This was taken back before.")
@@ -310,8 +329,8 @@ class Act:
                 raise Declined("UNKNOWN_OBSERVATION", f"There is no observation {id}.")
             if rows[id][5]:
                 raise Declined("ALREADY_RETRACTED", f"The observation {id} was retracted before.")
-        changes, profile = Retracting(self.tx, self.rules, self.clock, self.cause).retract(list(rows.values()), before)
-        return Done(profile, tuple(changes))
+        retracting = Retracting(self.tx, self.rules, self.clock, self.cause)
+        return Done(*retracting.retract(list(rows.values()), before))
 
     def _expect_observed(self, link: str) -> None:
         rows = self.tx.one("link/details", ids=[link])
@@ -334,8 +353,7 @@ class Act:
         before = before_changes(self.tx, self.tx.one("change/of_act", act=act))
         if retracted:
             again = Retracting(self.tx, self.rules, self.clock, self.cause)
-            changes, profile = again.restore(retracted, before, self.prepare)
-            return Done(profile, tuple(changes))
+            return Done(*again.restore(retracted, before, self.prepare))
         return self._retract(restored, before)
 
     def _take_back(self, act: str, said: list[list[Any]]) -> Done:
@@ -349,7 +367,6 @@ class Act:
             written = self.keep_apart(lifted, undoes=act, before=before)
         else:
             raise Declined("ALREADY_UNDONE", "This was taken back before.")
-        self.tx.do("proposal/reopen", act=act)
         return self._done(written, min((were_set or lifted)[0].one))
 
     def _separate(self, change: str, one: frozenset[Key], other: frozenset[Key]) -> Done:
@@ -389,6 +406,7 @@ class Act:
         new = [[element[c.a], element[c.b], c.id, actor, reason] for c in claims if c.id not in known]
         if new:
             self.tx.do("link/assert", rows=new, at=written.at)
+        self.tx.do("proposal/settle", rows=[[[element[c.a]], [element[c.b]]] for c in claims])
         return written
 
     def keep_apart(
@@ -405,11 +423,10 @@ class Act:
         """
         told = Told(CANNOT_LINK_SET, _keys(cannot_links))
         written = self._state(replace(before, apart=tuple(cannot_links)), still_so, told, picture)
-        rows = [
-            [c.id, [written.element[key] for key in sorted(c.one)], [written.element[key] for key in sorted(c.other)]]
-            for c in cannot_links
-        ]
+        sides = _sides(cannot_links, written)
+        rows = [[c.id, *both] for c, both in zip(cannot_links, sides, strict=True)]
         self.tx.do("cannot_link/create", rows=rows, undoes=undoes, **self._said(written))
+        self.tx.do("proposal/settle", rows=sides)
         return written
 
     def lift(self, cannot_links: Sequence[CannotLink], before: Stated = NOTHING_STATED) -> Written:
@@ -418,6 +435,7 @@ class Act:
         told = Told(CANNOT_LINK_REMOVED, _keys(cannot_links))
         written = self._state(replace(before, lifted=tuple(cannot_links)), lambda: self._hold(ids), told)
         self.tx.do("cannot_link/lift", ids=ids, **self._said(written))
+        self.tx.do("proposal/settle", rows=_sides(cannot_links, written))
         return written
 
     def _hold(self, ids: Sequence[str]) -> bool:
@@ -441,13 +459,33 @@ class Act:
     # ------------------------------------------------------------------------------------------------------- reading
 
     def _profiles(self, ids: Sequence[str]) -> list[_Stored]:
-        found = {row[0]: _Stored(*row[1:4], keys=dict(row[4])) for row in self.tx.one("profile/strongest", ids=ids)}
+        found = {row[0]: _Stored(*row[1:5], keys=dict(row[5])) for row in self.tx.one("profile/strongest", ids=ids)}
         for id in ids:
             if id not in found:
                 raise Declined("UNKNOWN_PROFILE", f"There is no profile {id}.")
         return [found[id] for id in ids]
 
+    def _expect(self, id: str, version: int | None) -> None:
+        if version is not None:
+            self._held(id, version)
+
+    def _held(self, id: str, expected: int | None) -> _Stored:
+        """The profile to which an id leads. Nobody else changes it until the commit, so it is compared only once."""
+        (before,) = self._profiles([id])
+        self.tx.one("profile/lock", elements=[before.element])
+        (profile,) = self._profiles([id])
+        if profile.id != before.id:
+            raise StaleRead("the profile was just merged")
+        if expected not in (None, profile.version):
+            raise Declined(
+                "CONFLICT",
+                f"The profile {profile.id} has version {profile.version} by now, not {expected}: look again.",
+            )
+        return profile
+
     def _strongest(self, profile: _Stored) -> Key:
+        if not profile.size:
+            raise erased(profile.id)
         if not profile.keys:
             raise Declined("SHARED_IDENTIFIER", f"The profile {profile.id} is a shared identifier, and nobody's own.")
         return min(profile.keys, key=lambda key: standing(key, profile.keys[key], self.rules))
@@ -464,32 +502,30 @@ class Act:
                 raise Declined("UNKNOWN_IDENTIFIER", f"{key} was never observed.")
             if found[key][5] is None:
                 raise Declined("BLOCKED_VALUE", f"{key} is a junk value and identifies nobody.")
-        if expected is not None:
-            _expect(self._profiles([found[a][5]])[0], expected)
+        self._expect(found[a][5], expected)
 
     def _done(self, written: Written, key: Key) -> Done:
         id = written.home[key]
-        changes = tuple(written.plan.changes)
-        outcome = written.plan.profiles.get(id)
-        if outcome is None:
-            (profile,) = self._profiles([id])
-            return Done(ProfileRef(id, profile.size, profile.version), changes)
-        return Done(ProfileRef(id, outcome.size, outcome.version), changes)
+        profile = written.plan.profiles.get(id) or self._profiles([id])[0]
+        held_back = judged_to_refuse(self.tx, written.plan)
+        return Done(ProfileRef(id, profile.size, profile.version), tuple(written.plan.changes), held_back)
 
 
 #: Roles of profiles that are there after the change.
 _STAYED = ("SURVIVOR", "TARGET", "CREATED", "RESTORED")
 
 
-def _expect(profile: _Stored, version: int | None) -> None:
-    if version is not None and profile.version != version:
-        raise Declined(
-            "CONFLICT", f"The profile {profile.id} has version {profile.version} by now, not {version}: look again."
-        )
+def erased(profile: str) -> Declined:
+    return Declined("ERASED_PROFILE", f"The profile {profile} holds no identifier any more, so it is nobody's.")
 
 
 def _keys(cannot_links: Iterable[CannotLink]) -> frozenset[Key]:
     return frozenset(key for cannot_link in cannot_links for key in cannot_link.keys)
+
+
+def _sides(cannot_links: Iterable[CannotLink], written: Written) -> list[list[list[str]]]:
+    """The elements of the identifiers of both sides."""
+    return [[[written.element[key] for key in sorted(side)] for side in (c.one, c.other)] for c in cannot_links]
 
 
 def _cannot_link(id: str, one: Iterable[Key], other: Iterable[Key]) -> CannotLink:

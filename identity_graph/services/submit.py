@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import Rejection
@@ -58,30 +59,41 @@ def write_batch(
 ) -> Taken:
     """Write a batch, then match its records; one observation that cannot be stored fails alone.
 
-    A dry run does not match. Raises :class:`UnusableModel` where the active model is not here.
+    All of the writing has ended when one write would have. A dry run does not match. Raises :class:`UnusableModel`
+    where the active model is not here.
     """
+    until = graph.deadline()
     model = matching.active() if matching else None
     prepare = matching.preparing(model) if matching and model else None
     if len(batch) >= WORTH_PARTING and not dry_run:
-        taken = observe_in_parts(graph, batch, rules, now, lambda part: _write(graph, part, rules, prepare), prepare)
+        again = partial(_write, graph, rules=rules, prepare=prepare, until=until)
+        taken = observe_in_parts(graph, batch, rules, now, again, until, prepare)
     else:
-        taken = _write(graph, batch, rules, prepare, dry_run=dry_run)
+        taken = _write(graph, batch, rules, prepare, until, dry_run=dry_run)
     if not (matching and model) or dry_run:
         return taken
     return taken[0], join_tokens((taken[1], matching.after(batch)))
 
 
 def _write(
-    graph: Graph, batch: Sequence[Observation], rules: Rules, prepare: Prepare | None, *, dry_run: bool = False
+    graph: Graph,
+    batch: Sequence[Observation],
+    rules: Rules,
+    prepare: Prepare | None,
+    until: float,
+    *,
+    dry_run: bool = False,
 ) -> Taken:
     """One transaction; on a refusal bisect the batch."""
     try:
-        return graph.write(lambda tx: observe(tx, batch, rules, now, prepare), dry_run=dry_run)
+        return graph.write(lambda tx: observe(tx, batch, rules, now, prepare), dry_run=dry_run, until=until)
     except Refused as e:
         if len(batch) == 1:
             return [Rejection(batch[0].id, "NOT_STORABLE", str(e), ())], ""
         middle = len(batch) // 2
-        halves = [_write(graph, half, rules, prepare, dry_run=dry_run) for half in (batch[:middle], batch[middle:])]
+        halves = [
+            _write(graph, half, rules, prepare, until, dry_run=dry_run) for half in (batch[:middle], batch[middle:])
+        ]
         return [answer for answers, _ in halves for answer in answers], join_tokens(token for _, token in halves)
 
 

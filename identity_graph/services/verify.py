@@ -7,7 +7,7 @@ at rest: what is written while it is read looks like a contradiction.
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -172,11 +172,13 @@ class _Verification:
         self.number: dict[Key, int] = {}
         self.profiles: dict[str, int] = {}
         self.stored_partners: dict[int, list[Key]] = {}
+        #: Where an identifier came from none, if that is not where it is.
+        self.joined: dict[Key, str] = {}
         states: list[str] = []
         home, self.since = array("q"), array("q")
         again: list[Key] = []
         other: list[Key] = []
-        for key, state, partners, repeated, since, profile in self._lists("verify/identifiers"):
+        for key, state, partners, repeated, since, profile, joined in self._lists("verify/identifiers"):
             number = self.number.setdefault(key, len(states))
             if number < len(states):
                 again.append(key)
@@ -184,6 +186,8 @@ class _Verification:
             states.append(state)
             if partners:
                 self.stored_partners[number] = from_text(partners)
+            if joined is not None:
+                self.joined[key] = joined
             home.append(-1 if profile is None else self.profiles.setdefault(profile, len(self.profiles)))
             self.since.append(since or 0)
             if repeated is False:
@@ -344,7 +348,9 @@ class _Verification:
             self._found(what, (f"profile {id}" for id in ids))
 
     def _check_past(self) -> None:
-        """Memberships follow each other without a gap, and each move is told by a change."""
+        """Memberships follow each other without a gap, each move is told by a change, and from where identifiers joined
+        the changes lead to where they are.
+        """
         past: dict[Key, list[tuple[int, int, str]]] = defaultdict(list)
         turned: list[Key] = []
         for key, since, until, profile in self._rows("verify/memberships"):
@@ -356,7 +362,10 @@ class _Verification:
         names = list(self.profiles)
         told: Counter[tuple[Key, str, int]] = Counter()
         retracted: set[tuple[Key, int]] = set()
+        last: dict[Key, tuple[int, str | None]] = {}
         for _, at, keys, targets in self._rows("verify/changes"):
+            newest = (at, targets[0] if targets else None)
+            last.update((key, newest) for key in keys if at >= last.get(key, newest)[0])
             told.update((key, target, at) for target in targets for key in keys)
             if not targets:
                 retracted.update((key, at) for key in keys)
@@ -377,9 +386,18 @@ class _Verification:
                     gaps.append(key)
                 moved[key, profile, since] += 1
         self._found("memberships that overlap or leave a gap", gaps)
+        astray = (key for key in last.keys() | self.joined.keys() if not self._is_where_it_went(key, last, names))
+        self._found("member that is not where the changes lead", astray)
         self._found("member that left without a change that tells it", lost)
         self._found("move that no change tells", (key for key, _, _ in moved - told))
         self._found("change that tells a move that never was", (key for key, _, _ in told - moved))
+
+    def _is_where_it_went(self, key: Key, last: Mapping[Key, tuple[int, str | None]], names: Sequence[str]) -> bool:
+        """``last`` is the newest change that moved each identifier, and to where; None where it left all profiles."""
+        number = self.number.get(key, -1)
+        home = names[self.home[number]] if number >= 0 and self.home[number] >= 0 else None
+        _, went = last.get(key, (0, None))
+        return (went or self.joined.get(key, home)) == home
 
 
 class _Suspects(_Verification):

@@ -1,7 +1,7 @@
 """Our errors of the database.
 
 StoreError
-├── Unavailable        the database cannot be reached                      retryable
+├── Unavailable        the database cannot be reached, or cannot go on     retryable
 ├── TimedOut           it took longer than its time-out                    retryable
 ├── Conflict           others kept changing the same profiles              retryable
 ├── RulesChanged       other rules took the place of those that decided: decide again by the new ones
@@ -73,11 +73,28 @@ def our_errors() -> Generator[None]:
     except (driver.ServiceUnavailable, driver.SessionExpired, driver.AuthError) as e:
         raise Unavailable(f"the database cannot be reached ({type(e).__name__})") from e
     except driver.Neo4jError as e:
-        code = e.code or "unknown"
-        if "TransactionTimedOut" in code or "LockAcquisitionTimeout" in code:
-            raise TimedOut("the database took too long") from e
-        if isinstance(e, driver.TransientError) or "Deadlock" in code:
-            raise Conflict("the same profiles kept changing; try again") from e
-        raise Refused(f"the database refused a statement ({code})") from e
+        raise _by_code(e.code or "unknown") from e
     except driver.DriverError as e:
         raise Unavailable(f"the database cannot be reached ({type(e).__name__})") from e
+
+
+#: What values can bring about. A commit, a store, the memory and the rights fail whatever the values are.
+_BY_VALUES = (
+    "Neo.ClientError.Statement.",
+    "Neo.ClientError.Schema.",
+    "Neo.ClientError.Transaction.",
+    "Neo.DatabaseError.Statement.",
+)
+
+
+def _by_code(code: str) -> StoreError:
+    """Ours for one of Neo4j's. A client that is refused does not send the same again, so little is a refusal."""
+    # A transaction whose time is over while it waits for a lock is a stopped client of that lock.
+    late = ("TransactionTimedOut", "LockAcquisitionTimeout", "LockClientStopped", "BookmarkTimeout")
+    if any(part in code for part in late):
+        return TimedOut("the database took too long")
+    if any(changed in code for changed in ("Deadlock", "Outdated", "ConstraintsChanged")):
+        return Conflict("the same profiles kept changing; try again")
+    if code.startswith(_BY_VALUES):
+        return Refused(f"the database refused a statement ({code})")
+    return Unavailable(f"the database cannot go on ({code}); its log tells why")

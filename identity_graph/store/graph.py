@@ -4,6 +4,8 @@ import base64
 import hashlib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from random import uniform
+from time import monotonic, sleep
 from typing import Any, LiteralString, Protocol, TypeVar, cast
 
 import neo4j
@@ -11,7 +13,7 @@ from neo4j import GraphDatabase, NotificationMinimumSeverity, Query, unit_of_wor
 
 from identity_graph.store.errors import SchemaMismatch, StaleRead, TimedOut, our_errors
 from identity_graph.store.segment_query import Compiled
-from identity_graph.store.statements import Statement, all_statements, migrations, statement
+from identity_graph.store.statements import all_statements, migrations, statement
 
 T = TypeVar("T")
 
@@ -19,8 +21,10 @@ T = TypeVar("T")
 WRITE_TIMEOUT = 8.0
 READ_TIMEOUT = 2.0
 LONG_READ_TIMEOUT = 600.0
-#: Seconds after which a service's write has ended: it may be tried again for as long as it may take.
-LONGEST_WRITE = 2 * WRITE_TIMEOUT
+#: Seconds after which a service's write has ended, all its tries: the server looks every two whose time is over.
+LONGEST_WRITE = WRITE_TIMEOUT + 2.0
+#: Seconds before the second try of what others were in the way of, and twice that before each next one.
+FIRST_PAUSE = 0.02
 #: Seconds for what nobody waits for in a request, of a database that may have just started, on a busy machine.
 UNHURRIED = 60.0
 
@@ -73,19 +77,18 @@ class Graph:
     def connect(cls, to: Credentials, *, database: str = "neo4j", patience: float = 0.0) -> "Graph":
         """Open a pool of connections.
 
-        ``patience`` is the least number of seconds that a read is given, and that a write is tried again. A command has
-        more than a service, in which others wait. How long one write takes is not a matter of patience: others rely on
-        its bound.
+        ``patience`` is the least number of seconds that a read is given, and all tries of a write together. A command
+        has more than a service, in which others wait. How long one try of a write takes is not a matter of patience:
+        others rely on its bound.
 
-        Notifications are off: on an empty graph every property key is unknown. The first retry comes after 20 ms: the
-        driver's default makes a deadlock cost a second.
+        Notifications are off: on an empty graph every property key is unknown. The driver tries nothing again, see
+        :meth:`_transact`.
         """
         with our_errors():
             driver = GraphDatabase.driver(
                 to.uri,
                 auth=(to.user, to.password),
-                initial_retry_delay=0.02,
-                max_transaction_retry_time=max(WRITE_TIMEOUT, patience),
+                max_transaction_retry_time=-1,
                 connection_acquisition_timeout=max(READ_TIMEOUT * 2, patience),
                 notifications_min_severity=NotificationMinimumSeverity.OFF,
             )
@@ -123,9 +126,10 @@ class Graph:
         self, text: LiteralString, params: dict[str, Any], mode: str, token: str | None, timeout: float
     ) -> list[tuple[Any, ...]]:
         """A statement alone is a transaction by itself, which takes half of the time: the server is asked once, not
-        three times. If that fails in a way that may pass, the driver tries it again as it does with any other.
+        three times. If that fails in a way that may pass, it is tried again as any other.
         """
         with our_errors():
+            until = self._until(timeout)
             try:
                 with self._session(token, mode) as session:
                     return _rows(session.run(Query(text, timeout=timeout), params))
@@ -133,27 +137,30 @@ class Graph:
                 if not e.is_retryable():
                     raise
 
-            @unit_of_work(timeout=timeout)
             def again(tx: neo4j.ManagedTransaction) -> list[tuple[Any, ...]]:
                 return _rows(tx.run(text, params))
 
-            with self._session(token) as session:
-                return session.execute_read(again) if mode == neo4j.READ_ACCESS else session.execute_write(again)
+            return self._transact(again, timeout, until, mode, token)[0]
 
     def change_schema(self, text: LiteralString) -> None:
         """Run a statement that makes or drops an index, in a transaction of its own."""
-        with our_errors(), self._session(None) as session:
-            session.execute_write(_run_text, text)
+        with our_errors():
+            self._transact(lambda tx: _run_text(tx, text), None)
 
-    def read_many(self, work: Callable[[Transaction], T], token: str | None = None, timeout: float = READ_TIMEOUT) -> T:
-        """Several statements in one read transaction."""
+    def read_many(
+        self,
+        work: Callable[[Transaction], T],
+        token: str | None = None,
+        timeout: float = READ_TIMEOUT,
+        until: float | None = None,
+    ) -> T:
+        """Several statements in one read transaction; ``until`` as for :meth:`write`."""
 
-        @unit_of_work(timeout=max(timeout, self._patience))
         def run(tx: neo4j.ManagedTransaction) -> T:
             return work(Transaction(tx))
 
-        with our_errors(), self._session(token) as session:
-            return session.execute_read(run)
+        with our_errors():
+            return self._transact(run, max(timeout, self._patience), until, neo4j.READ_ACCESS, token)[0]
 
     def stream(self, name: str, /, **params: Any) -> Iterable[tuple[Any, ...]]:
         """Rows one by one, for reads too large to hold; no retry once the first row is out."""
@@ -168,13 +175,17 @@ class Graph:
         dry_run: bool = False,
         retry_stale: bool = True,
         timeout: float = WRITE_TIMEOUT,
+        until: float | None = None,
     ) -> tuple[T, str]:
         """Run ``work`` in one transaction, again where others were in the way; its result and a consistency token.
+
+        ``timeout`` is in seconds, and all tries together take no longer, unless there is more patience. Where one write
+        is several transactions, ``until`` bounds them all: a moment that :meth:`deadline` told.
 
         A dry run does the same and rolls back, so it tells exactly what would happen. Without ``retry_stale``, for
         work that rests on an earlier read, a stale read is a :class:`Conflict` at once.
         """
-        asked = (work, dry_run, retry_stale, timeout)
+        asked = (work, dry_run, retry_stale, timeout, until)
         try:
             return self._write(*asked)
         except TimedOut:
@@ -185,9 +196,13 @@ class Graph:
         return self._write(*asked)
 
     def _write(
-        self, work: Callable[[Transaction], T], dry_run: bool, retry_stale: bool, timeout: float
+        self,
+        work: Callable[[Transaction], T],
+        dry_run: bool,
+        retry_stale: bool,
+        timeout: float,
+        until: float | None,
     ) -> tuple[T, str]:
-        @unit_of_work(timeout=timeout)
         def run(tx: neo4j.ManagedTransaction) -> T:
             try:
                 result = work(Transaction(tx))
@@ -199,12 +214,52 @@ class Graph:
                 raise _DryRun(result)
             return result
 
-        with our_errors(), self._session(None) as session:
+        with our_errors():
             try:
-                result = session.execute_write(run)
+                result, bookmarks = self._transact(run, timeout, until)
             except _DryRun as done:
                 return cast(T, done.result), ""
-            return result, _token(session.last_bookmarks())
+            return result, _token(bookmarks)
+
+    def deadline(self) -> float:
+        """The moment, of ``time.monotonic``, by which a write that begins now has ended."""
+        return self._until(WRITE_TIMEOUT)
+
+    def _until(self, timeout: float | None) -> float:
+        return monotonic() + max(timeout or 0.0, WRITE_TIMEOUT, self._patience)
+
+    def _transact(
+        self,
+        work: Callable[[neo4j.ManagedTransaction], T],
+        timeout: float | None,
+        until: float | None = None,
+        mode: str = neo4j.WRITE_ACCESS,
+        token: str | None = None,
+    ) -> tuple[T, neo4j.Bookmarks]:
+        """Run ``work`` in one transaction, again where what failed may pass, and have ended by the moment ``until``.
+
+        ``timeout`` is that of one try, None for the server's. The driver's own retry gives every try all of it anew
+        and begins the last one as the time is up: three times 8 s, for a request that waits 10. Here a try gets what
+        is left of the time.
+        """
+        until = until or self._until(timeout)
+        pause = FIRST_PAUSE
+        while True:
+            left = until - monotonic()
+            if left <= 0:
+                raise TimedOut("the database took too long")
+            run = unit_of_work(timeout=None if timeout is None else min(timeout, left))(work)
+            try:
+                with self._session(token, mode) as session:
+                    done = session.execute_read(run) if mode == neo4j.READ_ACCESS else session.execute_write(run)
+                    return done, session.last_bookmarks()
+            except (neo4j.exceptions.DriverError, neo4j.exceptions.Neo4jError) as e:
+                # Two that were in each other's way must not come back at the same moment.
+                pause *= uniform(0.8, 1.2)  # noqa: S311 - no secret
+                if not e.is_retryable() or monotonic() + pause >= until:
+                    raise
+            sleep(pause)
+            pause *= 2
 
     @contextmanager
     def _session(self, token: str | None, mode: str = neo4j.WRITE_ACCESS) -> Generator[neo4j.Session]:
@@ -220,24 +275,22 @@ class Graph:
         Raises :class:`SchemaMismatch` where a migration was changed after it was applied, or where the graph has
         one that this program does not know.
         """
-        with our_errors(), self._session(None) as schema:
-            schema.execute_write(_run_text, statement("migration/prepare").text)
+        with our_errors():
+            self.change_schema(statement("migration/prepare").text)
 
-            @unit_of_work(timeout=LONG_READ_TIMEOUT)
             def work(tx: neo4j.ManagedTransaction) -> list[str]:
                 held = Transaction(tx)
                 held.do("migration/hold")
                 missing = _missing(held.run("migration/list"))
                 for name, checksum, text in missing:
                     for part in _parts(text):
-                        schema.execute_write(_run_text, part)
+                        self.change_schema(part)
                     held.do("migration/record", name=name, checksum=checksum, at=now)
                 return [name for name, _, _ in missing]
 
-            with self._session(None) as session:
-                applied = session.execute_write(work)
+            applied, _ = self._transact(work, LONG_READ_TIMEOUT)
             if applied:
-                schema.execute_write(_run_text, statement("migration/await_indexes").text)
+                self.change_schema(statement("migration/await_indexes").text)
             return applied
 
     def is_current(self) -> bool:
@@ -254,12 +307,6 @@ class Graph:
                     tx.run(of.name, **{name: nothing[kind.partition("<")[0]] for name, kind in of.params.items()})
 
         self.write(work, dry_run=True, timeout=LONG_READ_TIMEOUT)
-
-    def explain(self, of: Statement) -> neo4j.ResultSummary:
-        """The plan of a statement, for tests."""
-        with our_errors(), self._session(None) as session:
-            params = dict.fromkeys(of.params)
-            return session.run("EXPLAIN " + of.text, params).consume()
 
 
 def _rows(result: neo4j.Result) -> list[tuple[Any, ...]]:

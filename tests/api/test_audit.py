@@ -1,5 +1,6 @@
 """Who read and who changed is written down, and whatever is done to that is found."""
 
+import asyncio
 from collections.abc import Callable, Generator
 from hashlib import blake2b
 from pathlib import Path
@@ -7,15 +8,17 @@ from typing import Any
 
 import orjson
 import pytest
-from live import Cypher, Service, an, an_email, on, running, seen
 from typer.testing import CliRunner
 
 from identity_graph import cli_audit
+from identity_graph.api.graphql_http import GraphQL
 from identity_graph.app import opened
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services.audit import AuditLog, audit_entries, verify_audit
 from identity_graph.services.submit import now
 from identity_graph.store.graph import Graph
+
+from .live import Cypher, Service, an, an_email, on, running, seen
 
 
 @pytest.fixture
@@ -42,18 +45,34 @@ def test_each_request_leaves_a_line_that_names_profiles_and_no_identifiers(
         service.resolve(mail)
         service.post('query { ...it } fragment it on Query { profile(id: "nobody") { id } }')
         service.http.post("/v1/resolve", json={"identifiers": [card]})
+        service.run("ExplainConnection", {"from": mail, "to": card})
     found = [(e["caller"], e["does"], e["what"], e["profiles"]) for e in audit_entries(folder)]
     assert found == [
         ("local", "change", ["submitLinks"], [id]),
         ("local", "read", ["resolve"], [id]),
         ("local", "read", ["profile"], []),
         ("local", "read", ["/v1/resolve"], [id]),
+        ("local", "read", ["explainConnection"], [id]),
     ]
     (file,) = folder.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert mail["value"] not in file.read_text()
     verdict = verify_audit(folder, graph)
-    assert (verdict.files, verdict.lines, verdict.findings) == (1, 4, [])
+    assert (verdict.files, verdict.lines, verdict.findings) == (1, 5, [])
+
+
+def test_a_request_that_was_given_up_leaves_a_line_too(
+    graph: Graph, neo4j_connection: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    with running(lambda: opened(neo4j_connection, audit=folder)) as service:
+        monkeypatch.setattr(GraphQL, "_execute", slow)
+        monkeypatch.setattr("identity_graph.api.endpoint.REQUEST_TIMEOUT", 0.1)
+        assert service.post('mutation { deleteSegment(input: {name: "none"}) { __typename } }').status_code == 504
+    (entry,) = audit_entries(folder)
+    assert (entry["does"], entry["what"], entry["failed"]) == ("change", ["deleteSegment"], None)
 
 
 def changed(lines: list[bytes]) -> list[bytes]:

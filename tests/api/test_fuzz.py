@@ -14,10 +14,11 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from live import OPERATIONS, ROOT, command, on
 from schemathesis.graphql import nodes
 
 from identity_graph.neo4j_runtime import Connection
+
+from .live import OPERATIONS, ROOT, command, on
 
 #: Requests of each of the five kinds, and how far memory may rise after the first kind has warmed everything.
 EXAMPLES = 1_000

@@ -1,22 +1,26 @@
 """For whoever runs the service: health, metrics, the page to look around with, and the command itself."""
 
+import json
 import re
 import signal
 import socket
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx2 as httpx
+import psutil
 import pytest
-from live import Service, an_email, command, on, running
 
 from identity_graph.api.context import Services
 from identity_graph.api.graphiql import page
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.store import errors as store
 from identity_graph.store.graph import Graph
+
+from .live import Service, an_email, command, on, running
 
 #: Seconds: a machine under load takes its time.
 PATIENCE = 120
@@ -40,6 +44,17 @@ def test_without_its_database_it_lives_but_is_not_ready(service: Service, monkey
     assert service.http.get("/livez").status_code == 200
     answer = service.http.get("/readyz")
     assert (answer.status_code, answer.json()["code"], "retry-after" in answer.headers) == (503, "UNAVAILABLE", True)
+
+
+def test_a_database_that_hangs_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = Event()
+    monkeypatch.setattr(Graph, "is_current", lambda _: answered.wait(PATIENCE))
+    try:
+        answer = service.http.get("/readyz")
+    finally:
+        answered.set()
+    assert (answer.status_code, answer.json()["code"], "retry-after" in answer.headers) == (503, "NOT_READY", True)
+    assert "within a second" in answer.json()["message"]
 
 
 def test_with_a_migration_missing_it_is_not_ready(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,13 +133,36 @@ def test_serve_says_when_it_is_ready_and_ends_in_order(empty_database: Connectio
         assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_serve_ends_in_order_while_it_starts() -> None:
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return str(probe.getsockname()[1])
+
+
+def test_serve_leaves_no_process_of_the_embedded_database_behind(tmp_path: Path) -> None:
+    port = free_port()
+    small = {"IDENTITY_GRAPH_HEAP_MB": "256", "IDENTITY_GRAPH_PAGE_CACHE_MB": "64"}
+    with command("serve", "--port", port, "--data-dir", str(tmp_path), **small) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"ready http://127.0.0.1:{port}\n"
+        state = json.loads((tmp_path / "run" / "state.json").read_text())
+        started = [psutil.Process(state[name]) for name in ("java", "supervisor")]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+    assert psutil.wait_procs(started, PATIENCE)[1] == []
+
+
+def test_serve_says_that_it_is_not_ready_and_ends_in_order_while_it_starts() -> None:
+    port = free_port()
     with ExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         uri = f"bolt://127.0.0.1:{silent.getsockname()[1]}"
-        with command("serve", "--port", "0", NEO4J_URI=uri) as process:
+        with command("serve", "--port", port, NEO4J_URI=uri) as process:
             connected, _ = silent.accept()
             stack.callback(connected.close)
+            assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+            answer = httpx.get(f"http://127.0.0.1:{port}/readyz")
+            assert (answer.status_code, answer.json()["code"]) == (503, "NOT_READY")
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=PATIENCE)
             assert process.returncode == 0
@@ -174,3 +212,11 @@ def test_migrate_and_keys_speak_json(empty_database: Connection, service: Servic
     with command("keys", "new", "shop", "--scope", "everything") as process:
         process.communicate(timeout=PATIENCE)
         assert process.returncode == 2
+
+
+def test_doctor_takes_the_service_itself_for_no_stranger_on_its_port(service: Service, tmp_path: Path) -> None:
+    port = service.url.rpartition(":")[2]
+    with command("doctor", "--json", "--data-dir", str(tmp_path), IDENTITY_GRAPH_PORT=port) as process:
+        out, _ = process.communicate(timeout=PATIENCE)
+    (finding,) = [found for found in json.loads(out)["findings"] if found["name"] == "port"]
+    assert (finding["ok"], "the service runs" in finding["detail"]) == (True, True)

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from live import Service, an, an_email, seen
+
+from .live import Service, an, an_email, seen
 
 JOURNEY = """query($id: ID!, $asOf: DateTime, $first: Int, $after: String, $last: Int, $before: String,
     $types: [String!], $from: DateTime, $to: DateTime) {
@@ -125,6 +126,38 @@ def test_events_add_up(service: Service, person: Person) -> None:
         "rule": "aggregate",
     }
     assert (of(1)["events"], len(of(36_500)["events"])) == ([], 3)
+
+
+def test_what_events_add_up_to_is_in_the_golden_record(service: Service, person: Person) -> None:
+    """With what it is of and as of when; what somebody says of such a name goes before it, until it is taken back."""
+    query = """query($id: ID!) { profile(id: $id) { goldenRecord { name value type source observedAt rule
+        alternatives { value source } } } }"""
+
+    def golden() -> dict[str, Any]:
+        found = service.post(query, {"id": person[0]}).json()["data"]["profile"]["goldenRecord"]
+        return {one.pop("name"): one for one in found}
+
+    def summed(value: Any, type: str) -> dict[str, Any]:
+        told = {"value": value, "type": type, "observedAt": "2026-03-06T10:00:00Z"}
+        return told | {"source": "aggregate", "rule": "aggregate", "alternatives": []}
+
+    found = golden()
+    assert found == {
+        "favourite_channel": summed("app", "TEXT"),
+        "first_seen": summed("2026-03-01T10:00:00Z", "DATE"),
+        "last_purchase": summed("2026-03-06T10:00:00Z", "DATE"),
+        "last_seen": summed("2026-03-06T10:00:00Z", "DATE"),
+        "lifetime_value": summed(19.75, "NUMBER"),
+    }
+    said = {"profileId": person[0], "name": "lifetime_value", "reason": "paid in cash"}
+    for mutation, given, wanted in (
+        ("overrideTrait", {"value": 100}, (100, "override", [{"value": 19.75, "source": "aggregate"}])),
+        ("removeOverride", {}, (19.75, "aggregate", [])),
+    ):
+        change = f"mutation($i: {mutation[0].upper()}{mutation[1:]}Input!) {{ {mutation}(input: $i) {{ __typename }} }}"
+        service.post(change, {"i": said | given})
+        one = golden()["lifetime_value"]
+        assert (one["value"], one["rule"], one["alternatives"]) == wanted
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 import pytest
-from live import OPERATIONS, Service, an_email, seen
 
 from identity_graph.api.graphql_http import MAX_MUTATION_BODY, MAX_QUERY_BODY
 from identity_graph.api.limits import MAX_ALIASES, MAX_COST, MAX_DIRECTIVES, MAX_ROOT_FIELDS, MAX_TOKENS
+
+from .live import OPERATIONS, Service, an_email, seen
 
 GRAPHQL, JSON = "application/graphql-response+json", "application/json"
 
@@ -206,7 +207,7 @@ def test_deep_traits_come_back_or_are_refused(service: Service, depth: int) -> N
     email = an_email()
     (result,) = service.submit(seen(email, traits={"deep": deep}))
     if result["__typename"] == "ObservationRejected":
-        assert result["path"] == ["traits"]
+        assert result["path"] == ["traits", "deep"]
     else:
         profile = service.run("Customer360", {"identifier": email})["profileByIdentifier"]
         assert profile["records"]["edges"][0]["node"]["traits"] == {"deep": deep}

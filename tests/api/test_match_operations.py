@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import OPERATIONS, Cypher, Service, an, an_email, running, seen
 from trained import Traits, activated, doubtful, model, records
 
 from identity_graph.app import composed
@@ -18,6 +17,8 @@ from identity_graph.services import match_records, models
 from identity_graph.services.match_records import Matching
 from identity_graph.services.observe import new_id
 from identity_graph.services.submit import now
+
+from .live import OPERATIONS, Cypher, Service, an, an_email, running, seen
 
 
 @pytest.fixture(scope="module")
@@ -174,17 +175,76 @@ def test_a_refused_link_explains_why_two_are_apart(service: Service) -> None:
     assert all(found["link"]["state"] == "REFUSED" for found in why["refused"])
 
 
+APART = """query($from: IdentifierInput!, $to: IdentifierInput!) { explainConnection(from: $from, to: $to) {
+    message wouldJoin proposals { id blockedBy { code } } refused { code link { id } cannotLink { id } } } }"""
+
+
+def test_what_would_join_two_is_told(matched: Service, pairs: Iterator[tuple[Traits, Traits]]) -> None:
+    found = proposed(matched, next(pairs), "join")
+    one, other = record("join", "crm"), record("join", "shop")
+
+    def told() -> dict[str, Any]:
+        return matched.post(APART, {"from": other, "to": one}).json()["data"]["explainConnection"]
+
+    waits = told()
+    assert waits["proposals"] == [{"id": found["id"], "blockedBy": None}]
+    (sentence,) = waits["wouldJoin"]
+    assert found["id"] in sentence
+    assert "propose" in waits["message"]
+
+    # A cannot-link of others than the ends leaves the proposal open, and blocks it.
+    email = an_email()
+    matched.submit(seen(email, source="shop", recordId="join", observedAt="2026-02-01T10:00:00Z"))
+    matched.run("SetCannotLink", {"input": {"a": an("crm_id", "join-card"), "b": email, "reason": "they are two"}})
+    apart = told()
+    assert apart["proposals"] == [{"id": found["id"], "blockedBy": {"code": "CANNOT_LINK"}}]
+    (word,) = [one["cannotLink"]["id"] for one in apart["refused"]]
+    (sentence,) = apart["wouldJoin"]
+    assert word in sentence
+    assert email["value"] in sentence
+
+    decide(matched, found["id"], "KEEP_APART")
+    assert (told()["proposals"], len(told()["wouldJoin"])) == ([], 2)
+
+
+def test_the_rule_that_refuses_a_link_is_told_and_who_was_never_seen(service: Service) -> None:
+    one, other, shared = an("user_id"), an("user_id"), an_email()
+    service.submit(seen(one, shared), seen(other, shared))
+
+    def told(a: dict[str, str], b: dict[str, str]) -> dict[str, Any]:
+        return service.post(APART, {"from": a, "to": b}).json()["data"]["explainConnection"]
+
+    refused = told(one, other)
+    ((link,), (sentence,)) = [one["link"]["id"] for one in refused["refused"]], refused["wouldJoin"]
+    assert link in sentence
+    assert "UNIQUE_NAMESPACE" in sentence
+    stranger = an_email()
+    unseen = told(one, stranger)
+    assert (unseen["refused"], unseen["wouldJoin"]) == ([], [])
+    assert unseen["message"] == f"email:{stranger['value']} was never observed."
+    service.submit(seen(stranger))
+    assert told(one, stranger)["message"] == "No evidence joins them."
+    assert told(one, one)["message"] == "They are one person's."
+
+
 SCORE = (OPERATIONS / "ScoreRecords.graphql").read_text()
 
 
 def test_any_two_records_can_be_scored(
-    matched: Service, service: Service, trained: Compiled, pairs: Iterator[tuple[Traits, Traits]]
+    matched: Service,
+    service: Service,
+    trained: Compiled,
+    pairs: Iterator[tuple[Traits, Traits]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    audited: set[str | None] = set()
+    monkeypatch.setattr("identity_graph.api.matching.show", lambda *ids: audited.update(ids))
     found = proposed(matched, next(pairs), "score")
     given = {"a": {"source": "shop", "recordId": "score"}, "b": {"source": "crm", "recordId": "score"}}
     scored = matched.post(SCORE, given).json()["data"]["scoreRecords"]
     assert scored["matchWeight"] == pytest.approx(found["matchWeight"], abs=1e-9)
     assert scored["levels"] == found["link"]["evidence"]["levels"]
+    assert audited == {p["id"] for p in found["profiles"]}
     unknown = given | {"b": {"source": "crm", "recordId": "nobody"}}
     assert matched.post(SCORE, unknown).json()["data"] == {"scoreRecords": None}
     (error,) = service.post(SCORE, given).json()["errors"]
@@ -225,9 +285,51 @@ def test_it_is_told_why_two_records_are_not_matched(
     stranger = {"source": "till", "recordId": "why"}
     assert why(a, stranger) == ("UNLIKELY", [])
     nobody = {"source": "till", "recordId": "nobody"}
-    assert matched.post(WHY_NOT, {"a": a, "b": nobody}).json()["data"]["whyNotMatched"] is None
+    told = matched.post(WHY_NOT, {"a": a, "b": nobody}).json()["data"]
+    assert told == {"whyNotMatched": None, "whyRefused": None}
     (error,) = service.post(WHY_NOT, {"a": a, "b": b}).json()["errors"]
     assert error["extensions"]["code"] == "NO_ACTIVE_MODEL"
+
+
+def test_what_undoes_a_decision_decides_the_proposal_anew(
+    matched: Service, pairs: Iterator[tuple[Traits, Traits]]
+) -> None:
+    found = proposed(matched, next(pairs), "undo")
+    a, b = {"source": "shop", "recordId": "undo"}, {"source": "crm", "recordId": "undo"}
+
+    def undo(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        given = {"input": {"changeId": changes[0]["id"], "reason": "no"}}
+        return matched.run("UndoChange", given)["undoChange"]["outcome"]["changes"]
+
+    def stands() -> tuple[str, str]:
+        (status,) = [s for s in ("OPEN", "MERGED", "KEPT_APART") if found["id"] in [p["id"] for p in queue(matched, s)]]
+        return status, matched.post(WHY_NOT, {"a": a, "b": b}).json()["data"]["whyNotMatched"]["reason"]
+
+    merged = decide(matched, found["id"], "MERGE")["outcome"]["changes"]
+    assert stands() == ("MERGED", "MATCHED")
+    undone = undo(merged)
+    assert stands() == ("KEPT_APART", "KEPT_APART")
+    redone = undo(undone)
+    assert stands() == ("MERGED", "MATCHED")
+    undo(redone)
+    assert stands() == ("KEPT_APART", "KEPT_APART")
+
+    one, other = record("undo", "shop"), record("undo", "crm")
+    both = {"input": {"a": one, "b": other, "reason": "let them be"}}
+    assert matched.run("RemoveCannotLink", both)["removeCannotLink"]["outcome"]["__typename"] == "ProfileChanged"
+    assert stands() == ("MERGED", "MATCHED")
+
+
+def test_a_decision_to_keep_apart_is_open_again_where_it_is_undone(
+    matched: Service, pairs: Iterator[tuple[Traits, Traits]]
+) -> None:
+    found = proposed(matched, next(pairs), "apart")
+    (change,) = decide(matched, found["id"], "KEEP_APART")["outcome"]["changes"]
+    matched.run("UndoChange", {"input": {"changeId": change["id"], "reason": "no"}})
+    assert found["id"] in [one["id"] for one in queue(matched)]
+    both = {"a": record("apart", "shop"), "b": record("apart", "crm"), "reason": "they are two after all"}
+    matched.run("SetCannotLink", {"input": both})
+    assert found["id"] in [one["id"] for one in queue(matched, "KEPT_APART")]
 
 
 def test_the_model_tells_its_weights(matched: Service, service: Service, trained: Compiled) -> None:
@@ -282,6 +384,14 @@ def test_a_model_is_activated_while_the_service_takes_records(
         assert matched_links(cypher) == of_these
     models.activate(matching, None, lambda *_: None)
     assert matched_links(cypher) == set()
+
+
+def test_a_model_is_not_undone_by_the_change_that_activated_it(matched: Service) -> None:
+    told = matched.post("{ graphChanges(first: 100) { id kind } }").json()["data"]["graphChanges"]
+    change = next(change["id"] for change in told if change["kind"] == "MODEL_CHANGED")
+    given = {"changeId": change, "reason": "no", "expectedVersion": 1}
+    outcome = matched.run("UndoChange", {"input": given})["undoChange"]["outcome"]
+    assert (outcome["__typename"], outcome["code"]) == ("ChangeRefused", "NOT_UNDOABLE")
 
 
 def matched_links(cypher: Cypher) -> set[str]:

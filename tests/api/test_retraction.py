@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from live import Service, an, an_email, seen
+
+from .live import Service, an, an_email, seen
 
 WHY = {"reason": "the till was broken"}
 RETRACT = """mutation($input: RetractInput!) { retract(input: $input) {
@@ -12,6 +13,8 @@ RETRACT = """mutation($input: RetractInput!) { retract(input: $input) {
     outcome { __typename
         ... on ProfileChanged { profile { id size } changes { id kind participants { role } } }
         ... on ChangeRefused { code message } } } }"""
+OVERRIDE = """mutation($input: OverrideTraitInput!) { overrideTrait(input: $input) {
+    outcome { ... on ChangeRefused { code message } } } }"""
 PICTURE = """query($id: ID!, $at: DateTime) { profile(id: $id, asOf: $at) { id status size
     identifiers(first: 50) { edges { node { namespace value } } }
     goldenRecord { name value }
@@ -67,7 +70,7 @@ def test_what_is_taken_back_was_never_said_and_comes_back_whole(service: Service
     assert set(before["keys"]) - set(after["keys"]) == {phone["value"]}
     assert service.resolve(phone)[0]["status"] == "UNKNOWN"
     assert picture(service, id, then)["keys"] == before["keys"]
-    assert picture(service, id, then)["golden"] == before["golden"]
+    assert picture(service, id, then)["golden"]["city"] == "Paris"
     (found,) = service.resolve(phone, asOf=then)
     assert found["profile"]["id"] == id
 
@@ -90,8 +93,11 @@ def test_a_person_of_whom_nothing_is_left_is_erased_and_comes_back_by_the_same_i
     assert done["outcome"]["profile"] == {"id": id, "size": 0}
     gone = {"id": id, "status": "ERASED", "keys": [], "golden": {}, "events": {}}
     assert picture(service, id) == gone
+    nobody = datetime.now(UTC).isoformat()
     undo(service, done["outcome"])
     assert picture(service, id) == before
+    assert picture(service, id, nobody)["status"] == "ERASED"
+    assert picture(service, id, datetime.now(UTC).isoformat())["status"] == "ACTIVE"
     assert service.profile_of(phone) == id
 
 
@@ -101,14 +107,46 @@ def test_of_a_shared_identifier_that_too_few_are_left_to_share_people_are_joined
     answers = service.submit(*said)
     assert service.resolve(tablet)[0]["status"] == "SHARED"
     before = [service.profile_of(user) for user in users]
+    then = datetime.now(UTC).isoformat()
     done = retract(service, ids=[said[0]["id"]])
     assert service.resolve(tablet)[0]["status"] == "RESOLVED"
+    assert service.resolve(tablet, asOf=then)[0]["status"] == "SHARED"
     assert service.profile_of(tablet) in {service.profile_of(user) for user in users[1:]}
     assert service.resolve(users[0])[0]["status"] == "UNKNOWN"
     undo(service, done["outcome"])
     assert service.resolve(tablet)[0]["status"] == "SHARED"
     assert [service.profile_of(user) for user in users] == before
     assert answers[0]["profile"]["id"] == before[0]
+
+
+MEMBERS = """query($i: IdentifierInput!, $at: DateTime) { profileByIdentifier(identifier: $i, asOf: $at) {
+    identifiers { edges { node { value state sources } } } } }"""
+
+
+def test_the_past_knows_who_was_shared_and_which_sources_had_seen_whom(service: Service) -> None:
+    tablet, users = an("device_id"), [an("crm_id") for _ in range(6)]
+
+    def seen_then(key: dict[str, str], at: str | None = None) -> list[tuple[str, list[str]]]:
+        found = service.post(MEMBERS, {"i": key, "at": at}).json()["data"]["profileByIdentifier"]["identifiers"]
+        nodes = [edge["node"] for edge in found["edges"]]
+        return [(n["state"], sorted(n["sources"])) for n in nodes if n["value"] == key["value"]]
+
+    shop = seen(users[0], source="shop")
+    moments: list[tuple[str, Any]] = []
+    for step in ([seen(tablet, users[0])], [shop], [seen(tablet, user) for user in users[1:]]):
+        service.submit(*step)
+        moments.append((datetime.now(UTC).isoformat(), [seen_then(key) for key in (tablet, users[0])]))
+    retract(service, ids=[shop["id"]])
+    moments.append((datetime.now(UTC).isoformat(), [seen_then(key) for key in (tablet, users[0])]))
+    assert [[state for ((state, _),) in found] for _, found in moments] == [
+        ["ACTIVE", "ACTIVE"],
+        ["ACTIVE", "ACTIVE"],
+        ["SHARED", "ACTIVE"],
+        ["SHARED", "ACTIVE"],
+    ]
+    assert [found[1][0][1] for _, found in moments] == [["web"], ["shop", "web"], ["shop", "web"], ["web"]]
+    for at, found in moments:
+        assert [seen_then(key, at) for key in (tablet, users[0])] == found
 
 
 def test_all_of_a_source_is_taken_back_in_pages(service: Service) -> None:
@@ -160,6 +198,16 @@ def test_what_cannot_be_taken_back_is_named(service: Service, observations: dict
     assert (refused["__typename"], refused["code"]) == ("ChangeRefused", code)
 
 
+def test_an_observation_of_junk_alone_is_taken_back_and_brought_back(service: Service) -> None:
+    said = seen(an("cookie_id", "null"))
+    service.submit(said)
+    done = retract(service, ids=[said["id"]])
+    assert (done["retracted"], done["outcome"]["profile"]) == (1, None)
+    assert service.submit(said)[0]["code"] == "RETRACTED"
+    undo(service, done["outcome"])
+    assert service.submit(said)[0]["duplicate"]
+
+
 def test_nothing_is_taken_back_twice(service: Service) -> None:
     said = seen(an_email(), an("device_id"))
     service.submit(said)
@@ -175,3 +223,28 @@ def test_nothing_is_taken_back_twice(service: Service) -> None:
 def test_an_unclear_choice_of_observations_is_refused(service: Service, observations: dict[str, Any]) -> None:
     (error,) = service.post(RETRACT, {"input": WHY | {"observations": observations}}).json()["errors"]
     assert "observations" in error["message"]
+
+
+def test_what_comes_back_but_is_held_back_is_named(service: Service) -> None:
+    ada, bob, tablet = an("crm_id"), an("crm_id"), an("device_id")
+    wrong = seen(ada, tablet)
+    service.submit(seen(ada), wrong)
+    (own,) = [c for c in retract(service, ids=[wrong["id"]])["outcome"]["changes"] if c["kind"] == "RETRACTED"]
+    service.submit(seen(bob, tablet, observedAt="2026-03-03T10:00:00Z"))
+    query = """mutation($input: UndoChangeInput!) { undoChange(input: $input) {
+        outcome { ... on ProfileChanged { heldBack { code } } } } }"""
+    undone = service.post(query, {"input": WHY | {"changeId": own["id"]}}).json()["data"]["undoChange"]
+    assert undone == {"outcome": {"heldBack": [{"code": "UNIQUE_NAMESPACE"}]}}
+
+
+def test_nothing_is_said_of_a_profile_that_is_nobodys(service: Service) -> None:
+    gone, mail = seen(an("loyalty_id")), an_email()
+    (first,), (other,) = service.submit(gone), service.submit(seen(mail))
+    retract(service, ids=[gone["id"]])
+    id = first["profile"]["id"]
+    given = {"input": WHY | {"profileId": id, "name": "city", "value": "Delft"}}
+    overridden = service.post(OVERRIDE, given).json()["data"]["overrideTrait"]["outcome"]
+    merged = service.run("MergeProfiles", {"input": WHY | {"profileIds": [other["profile"]["id"], id]}})
+    for outcome in (overridden, merged["mergeProfiles"]["outcome"]):
+        assert outcome["code"] == "ERASED_PROFILE"
+        assert id in outcome["message"]

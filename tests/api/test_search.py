@@ -4,7 +4,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from live import Cypher, Locked, Service, an, seen
+
+from .live import Cypher, Locked, Service, an, seen
 
 SEARCH = """query($text: String!, $first: Int = 20) { searchProfiles(text: $text, first: $first) {
     profile { id } name email identifier { namespace value } } }"""

@@ -5,7 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from live import Service, an, an_email, seen
+
+from .live import Service, an, an_email, seen
 
 
 def now(days: float = 0) -> str:
@@ -175,11 +176,22 @@ def test_what_no_rule_can_say_is_refused_by_the_schema(service: Service) -> None
     assert errors[0]["message"].startswith("rule.all: ")
 
 
+def test_a_preview_tells_an_operator_that_no_value_fits(service: Service) -> None:
+    name = unique("word")
+    service.submit(seen(an_email(), traits={name: "pro"}))
+    rule = {"not": trait(name, atLeast=1)}
+    rejected = define(service, unique("never"), rule)
+    operation = """query($rule: SegmentRuleInput!) { previewSegment(rule: $rule) { size } }"""
+    (error,) = service.post(operation, {"rule": rule}).json()["errors"]
+    assert error["extensions"]["code"] == rejected["code"] == "TYPE_MISMATCH"
+    assert error["message"] == f"{'.'.join(rejected['path'])}: {rejected['message']}"
+
+
 OVERRIDE = """mutation($input: OverrideTraitInput!) { overrideTrait(input: $input) { consistencyToken outcome {
-    ... on TraitOverridden { profile { goldenRecord { name value source rule reason alternatives { value } } } }
+    ... on ProfileChanged { profile { goldenRecord { name value source rule reason alternatives { value } } } }
     ... on ChangeRefused { code message } } } }"""
 REMOVE = """mutation($input: RemoveOverrideInput!) { removeOverride(input: $input) { outcome {
-    ... on TraitOverridden { profile { id } } ... on ChangeRefused { code message } } } }"""
+    ... on ProfileChanged { profile { id } } ... on ChangeRefused { code message } } } }"""
 
 
 def test_a_persons_word_comes_first_goes_along_and_is_taken_back(service: Service) -> None:
@@ -218,8 +230,90 @@ def test_a_persons_word_comes_first_goes_along_and_is_taken_back(service: Servic
     assert again["code"] == "NO_OVERRIDE"
 
 
-def test_a_trait_that_is_a_document_is_refused_by_itself(service: Service) -> None:
-    large, other = seen(an_email(), traits={"cv": "x" * 20_000}), seen(an_email())
+@pytest.mark.parametrize("size", [20_000, 1 << 20])
+def test_a_trait_that_is_a_document_is_refused_by_itself(service: Service, size: int) -> None:
+    large, other = seen(an_email(), traits={"cv": "x" * size, "city": "Leiden"}), seen(an_email())
     refused, taken = service.submit(large, other)
     assert (refused["code"], refused["path"]) == ("PAYLOAD_TOO_LARGE", ["traits", "cv"])
     assert taken["__typename"] == "ObservationAccepted"
+
+
+def test_a_definition_hands_out_a_token_and_every_version_is_kept(service: Service) -> None:
+    name, mark, email = unique("told"), unique("mark"), an_email()
+    service.submit(seen(email, traits={"mark": mark}))
+    text = """mutation($input: DefineSegmentInput!) { defineSegment(input: $input) { consistencyToken outcome {
+        ... on SegmentDefined { segment { size } } ... on SegmentRejected { code } } } }"""
+
+    def send(rule: dict[str, Any], **more: Any) -> tuple[str, dict[str, Any]]:
+        given = {"name": name, "description": "of a test", "rule": rule, **more}
+        payload = service.post(text, {"input": given}).json()["data"]["defineSegment"]
+        return payload["consistencyToken"], payload["outcome"]
+
+    assert send(trait("mark", equals=mark), dryRun=True) == ("", {"segment": {"size": 1}})
+    token, _ = send(trait("mark", equals=mark))
+    query = """query($name: String!) { segment(name: $name) { size versions { version rule description definedBy
+        definedAt } } }"""
+    assert service.post(query, {"name": name}, X_Consistency_Token=token).json()["data"]["segment"]["size"] == 1
+    assert send(trait("mark", equals="x")) == ("", {"code": "NAME_TAKEN"})
+    token, outcome = send(trait("mark", equals="x"), expectedVersion=1)
+    assert (bool(token), outcome) == (True, {"segment": {"size": 0}})
+    versions = service.post(query, {"name": name}).json()["data"]["segment"]["versions"]
+    assert [(one["version"], one["rule"]["trait"]["equals"]) for one in versions] == [(2, "x"), (1, mark)]
+    assert all(one["definedBy"] and one["definedAt"] and one["description"] == "of a test" for one in versions)
+    deleting = "mutation($n: String!) { deleteSegment(input: {name: $n}) { consistencyToken outcome { __typename } } }"
+    told = [service.post(deleting, {"n": name}).json()["data"]["deleteSegment"] for _ in range(2)]
+    assert [(bool(one["consistencyToken"]), one["outcome"]["__typename"]) for one in told] == [
+        (True, "SegmentDeleted"),
+        (False, "SegmentRejected"),
+    ]
+
+
+SUBMIT = """mutation($input: SubmitLinksInput!) { submitLinks(input: $input) { results {
+    ... on ObservationAccepted { warnings { code message path } }
+    ... on ObservationRejected { code message path } } } }"""
+DEFINE = """mutation($input: DefineSegmentInput!) { defineSegment(input: $input) { outcome {
+    ... on SegmentDefined { remarks { code message path } }
+    ... on SegmentRejected { code message path } } } }"""
+PATTERNS = {"EXPLODING_PATTERN": "(a+)+", "INVALID_PATTERN": "("}
+SIMULATE = """query($input: SimulateInput!) { simulate(input: $input) {
+    ... on SimulationRefused { code message path } } }"""
+REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "UNKNOWN_TRAIT": ({"trait": {"name": "nobody_has_it", "exists": True}}, ["rule", "trait", "name"]),
+    "TYPE_MISMATCH": ({"trait": {"name": "first_seen", "atLeast": 1}}, ["rule", "trait", "atLeast"]),
+    "SEGMENT_CYCLE": ({"not": {"segment": {"name": "taken"}}}, ["rule", "not", "segment", "name"]),
+    "NAME_TAKEN": ({"seen": {"withinDays": 2}}, ["name"]),
+}
+
+
+def test_whatever_is_wrong_is_a_value_with_code_path_and_sentence(service: Service) -> None:
+    """What a rule, a rules file or the traits of an observation can be wrong in, each as clients get it."""
+    define(service, "taken", {"seen": {"withinDays": 1}})
+    found: dict[str, list[dict[str, Any]]] = {}
+    for code, (rule, _) in REFUSED.items():
+        version = {} if code == "NAME_TAKEN" else {"expectedVersion": 1}
+        given = {"name": "taken", "rule": rule, "dryRun": True, **version}
+        outcome = service.post(DEFINE, {"input": given}).json()["data"]["defineSegment"]["outcome"]
+        found[code] = outcome.get("remarks", [outcome])
+    for code, pattern in PATTERNS.items():
+        rules = f"[traits.a]\nrewrite = {{ '{pattern}' = 'x' }}"
+        found[code] = [service.post(SIMULATE, {"input": {"rules": rules}}).json()["data"]["simulate"]]
+    (large,) = service.submit(seen(an_email(), traits={"cv": "x" * (1 << 20)}))
+    found[large["code"]] = [large]
+    source, warned = unique("many"), list[dict[str, Any]]()
+    for start in range(0, 10_000, 2_500):
+        one = seen(an_email(), source=source, traits={f"n{n}": 1 for n in range(start, start + 2_500)})
+        payload = service.post(SUBMIT, {"input": {"observations": [one]}}).json()["data"]["submitLinks"]
+        warned += payload["results"][0]["warnings"]
+    found["TOO_MANY_TRAIT_NAMES"] = warned[:1]
+    paths = {code: path for code, (_, path) in REFUSED.items()}
+    paths |= {code: ["rules", f"traits.a.rewrite.{pattern}"] for code, pattern in PATTERNS.items()}
+    paths |= {"PAYLOAD_TOO_LARGE": ["traits", "cv"], "TOO_MANY_TRAIT_NAMES": ["traits", "n1000"]}
+    assert {code: [(one["code"], one["path"]) for one in some] for code, some in found.items()} == {
+        code: [(code, path)] for code, path in paths.items()
+    }
+    assert all(one["message"] for some in found.values() for one in some)
+    assert [one["path"][1] for one in warned] == ["n1000", "n2500", "n5000", "n7500"]
+    assert "1,000 names of traits already, so 1,500 of this observation, n1000 for one" in warned[0]["message"]
+    asked = "{ traitCatalogue { fullSources { source leftOut } } }"
+    full = service.post(asked).json()["data"]["traitCatalogue"]["fullSources"]
+    assert {"source": source, "leftOut": 9_000} in full

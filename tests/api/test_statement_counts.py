@@ -7,9 +7,10 @@ from threading import Event
 from typing import Any
 
 import pytest
-from live import OPERATIONS, Service, an, an_email, seen, statements_of
 
 from identity_graph.services.lookup import Coalesced
+
+from .live import OPERATIONS, Service, an, an_email, seen, statements_of
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from live import Service, an, an_email, seen
+
+from .live import Service, an, an_email, seen
 
 WHY = {"reason": "they told us"}
 
@@ -31,6 +32,10 @@ def kinds(outcome: dict[str, Any]) -> list[str]:
 def lineage(service: Service, id: str) -> list[dict[str, Any]]:
     profile = service.run("MergeLineage", {"profileId": id})["profile"]
     return [edge["node"] for edge in profile["lineage"]["edges"]]
+
+
+def lineage_of(service: Service, identifier: dict[str, str]) -> list[dict[str, Any]]:
+    return lineage(service, service.profile_of(identifier))
 
 
 def test_a_wrong_merge_is_undone_for_good_and_the_undo_can_be_undone(service: Service) -> None:
@@ -126,10 +131,53 @@ def test_father_and_son_are_kept_apart_and_let_meet_again(service: Service) -> N
     assert refused(service, "RemoveCannotLink", a=son, b=father)[0] == "NO_CANNOT_LINK"
 
 
+def test_whom_a_person_made_one_are_kept_apart_by_undoing_that(service: Service) -> None:
+    """Two others were each made one with the first, so they are asserted to be one as well."""
+    keys = [an("crm_id"), an_email(), an("loyalty_id")]
+    ids = [answer["profile"]["id"] for answer in service.submit(*(seen(key) for key in keys))]
+    changes = done(service, "MergeProfiles", profileIds=ids)["changes"]
+    by_loser = {p["profileId"]: c["id"] for c in changes for p in c["participants"] if p["role"] == "MERGED"}
+    elder = service.submit(seen(an_email()))[0]["profile"]["id"]
+    done(service, "MergeProfiles", profileIds=[elder, ids[0]])
+    code, message = refused(service, "SetCannotLink", a=keys[0], b=keys[1])
+    assert code == "ASSERTED"
+    assert by_loser[ids[1]] in message
+    code, message = refused(service, "SetCannotLink", a=keys[1], b=keys[2])
+    assert code == "ASSERTED"
+    assert any(change in message for change in by_loser.values())
+    assert len({service.profile_of(key) for key in keys}) == 1
+    done(service, "UndoChange", changeId=by_loser[ids[1]])
+    assert service.profile_of(keys[0]) == service.profile_of(keys[2]) != service.profile_of(keys[1])
+    assert refused(service, "SetCannotLink", a=keys[0], b=keys[1])[0] == "ALREADY_APART"
+
+
+HELD_BACK = """mutation($input: %sInput!) { done: %s(input: $input) { outcome { ... on ProfileChanged {
+    changes { kind } heldBack { from { value } to { value } code message } } } } }"""
+
+
+@pytest.mark.parametrize("act", ["UndoChange", "RemoveCannotLink"])
+def test_what_a_guard_rail_holds_back_where_two_may_meet_again_is_named(service: Service, act: str) -> None:
+    ada, bob, tablet = an("crm_id"), an_email(), an("device_id")
+    service.submit(seen(ada, tablet), seen(bob, tablet, observedAt="2026-03-02T10:00:00Z"))
+    apart = done(service, "SetCannotLink", a=ada, b=bob)
+    card = an("crm_id")
+    service.submit(seen(bob, card, observedAt="2026-03-03T10:00:00Z"))
+    given = {"a": ada, "b": bob} if act == "RemoveCannotLink" else {"changeId": apart["changes"][0]["id"]}
+    query = HELD_BACK % (act, act[0].lower() + act[1:])
+    outcome = service.post(query, {"input": WHY | given}).json()["data"]["done"]["outcome"]
+    assert outcome["changes"] == [{"kind": "CANNOT_LINK_REMOVED"}]
+    (held,) = outcome["heldBack"]
+    assert {held["from"]["value"], held["to"]["value"]} == {bob["value"], tablet["value"]}
+    assert held["code"] == "UNIQUE_NAMESPACE"
+    assert card["value"] in held["message"]
+    assert service.profile_of(ada) != service.profile_of(bob)
+
+
 @pytest.mark.parametrize(
     ("operation", "input", "code"),
     [
         ("UndoChange", {"changeId": "nothing"}, "UNKNOWN_CHANGE"),
+        ("UndoChange", {"changeId": "created-nonsense"}, "UNKNOWN_CHANGE"),
         ("MergeProfiles", {"profileIds": ["nobody", "no one"]}, "UNKNOWN_PROFILE"),
         ("MergeProfiles", {"profileIds": ["nobody"]}, "INVALID_PROFILES"),
         ("SetCannotLink", {"a": an("crm_id", "42"), "b": an("crm_id", "42")}, "SAME_IDENTIFIER"),
@@ -187,6 +235,32 @@ def test_everything_that_a_bad_source_merged_is_undone_page_by_page(service: Ser
     assert service.profile_of(kept[0]) == service.profile_of(kept[1])
 
 
+def merges_of(service: Service, **merges: Any) -> set[str]:
+    """The changes that `undoMerges` would undo."""
+    given = {"input": WHY | {"merges": merges, "first": 100, "dryRun": True}}
+    return {one["changeId"] for one in service.post(MERGES, given).json()["data"]["undoMerges"]["results"]}
+
+
+def test_merges_are_chosen_by_device_by_time_by_source_and_by_all_of_them(service: Service) -> None:
+    """Two sources join people at two devices each, one after the other."""
+    sources, tablets = [an("x")["value"] for _ in range(2)], [an("device_id") for _ in range(2)]
+    made: dict[tuple[int, int], str] = {}
+    times: list[str] = []
+    for s, source in enumerate(sources):
+        for t, tablet in enumerate(tablets):
+            email = an_email()
+            service.submit(seen(email), seen(tablet))
+            (answer,) = service.submit(seen(email, tablet, source=source))
+            made[s, t] = answer["changes"][0]["id"]
+            (lineage, *_) = lineage_of(service, email)
+            times.append(lineage["at"])
+    assert merges_of(service, source=sources[0]) == {made[0, 0], made[0, 1]}
+    assert merges_of(service, identifier=tablets[1]) == {made[0, 1], made[1, 1]}
+    assert merges_of(service, **{"from": times[1], "to": times[3]}) == {made[0, 1], made[1, 0]}
+    assert merges_of(service, source=sources[1], identifier=tablets[0]) == {made[1, 0]}
+    assert merges_of(service, source=sources[1], to=times[2]) == set()
+
+
 @pytest.mark.parametrize(
     ("merges", "field"),
     [({"from": "yesterday"}, "merges.from"), ({"identifier": an("email", "x")}, "merges.identifier.value")],
@@ -210,3 +284,58 @@ def test_the_tree_of_merges_has_every_ancestor_and_forgets_what_was_undone(servi
     assert tree() == {(ids[1], ids[0], 1), (ids[2], ids[0], 2), (ids[3], ids[2], 1)}
     done(service, "UndoChange", changeId=low["changes"][0]["id"])
     assert tree() == set()
+
+
+WORD = """mutation($input: OverrideTraitInput!) { overrideTrait(input: $input) { outcome { ... on ProfileChanged {
+    profile { goldenRecord { name value observedAt rule reason } }
+    changes { id kind at participants { profileId role } } } } } }"""
+SHOWN = """query($id: ID!, $at: DateTime) { profile(id: $id, asOf: $at) {
+    goldenRecord { name value observedAt rule reason } } }"""
+
+
+def test_a_word_on_a_trait_is_a_change_that_is_told_and_taken_back(service: Service) -> None:
+    mail = an_email()
+    (told,) = service.submit(seen(mail, traits={"city": "Delft"}))
+    id = told["profile"]["id"]
+
+    def say(city: str) -> dict[str, Any]:
+        given = {"profileId": id, "name": "city", "value": city, "reason": f"moved to {city}"}
+        return service.post(WORD, {"input": given}).json()["data"]["overrideTrait"]["outcome"]
+
+    def shown(at: str | None = None) -> dict[str, Any]:
+        golden = service.post(SHOWN, {"id": id, "at": at}).json()["data"]["profile"]["goldenRecord"]
+        return next(trait for trait in golden if trait["name"] == "city")
+
+    def undo(change: str) -> dict[str, Any]:
+        return service.run("UndoChange", {"input": {"changeId": change, "reason": "no"}})["undoChange"]["outcome"]
+
+    records_say = shown()
+    (first,) = say("Leiden")["changes"]
+    assert (first["kind"], first["participants"]) == ("OVERRIDE_SET", [{"profileId": id, "role": "PARTY"}])
+    leiden = shown()
+    (second,) = say("Utrecht")["changes"]
+    utrecht = shown()
+    newest, older, *_ = (
+        edge["node"] for edge in service.run("MergeLineage", {"profileId": id})["profile"]["lineage"]["edges"]
+    )
+    assert ([newest["id"], older["id"]], newest["cause"]) == (
+        [second["id"], first["id"]],
+        {"__typename": "StewardCause", "actor": "local", "reason": "moved to Utrecht"},
+    )
+    assert undo(first["id"])["code"] == "SUPERSEDED"
+    assert second["id"] in undo(first["id"])["message"]
+    (back,) = undo(second["id"])["changes"]
+    assert (back["kind"], shown()) == ("OVERRIDE_SET", leiden)
+    assert undo(second["id"])["code"] == "ALREADY_UNDONE"
+    (again,) = undo(back["id"])["changes"]
+    assert (shown(), shown(second["at"]), shown(first["at"])) == (utrecht, utrecht, leiden)
+    undo(again["id"])
+    assert undo(first["id"])["code"] == "SUPERSEDED"
+    remove = """mutation($input: RemoveOverrideInput!) { removeOverride(input: $input) { outcome {
+        ... on ProfileChanged { changes { id kind } } } } }"""
+    given = {"profileId": id, "name": "city", "reason": "who knows"}
+    (removed,) = service.post(remove, {"input": given}).json()["data"]["removeOverride"]["outcome"]["changes"]
+    assert (removed["kind"], shown()) == ("OVERRIDE_REMOVED", records_say)
+    undo(removed["id"])
+    assert shown() == leiden
+    assert undo(removed["id"])["code"] == "ALREADY_UNDONE"

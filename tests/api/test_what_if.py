@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from live import Cypher, Service, an, an_email, seen
+
+from .live import Cypher, Service, an, an_email, seen
 
 SIMULATE = """query($input: SimulateInput!) { simulate(input: $input) { __typename
     ... on Simulated { merges splits profiles { now then } sharedIdentifiers { now then } junkValues { now then }
@@ -64,7 +65,8 @@ def test_rules_that_split_name_whom(service: Service) -> None:
 @pytest.mark.parametrize(
     ("input", "code", "path"),
     [
-        ({"rules": "[namespaces.email]\nunique = 3"}, "INVALID_RULES", ["rules"]),
+        ({"rules": "[namespaces.email]\nunique = 3"}, "INVALID_RULES", ["rules", "namespaces.email.unique"]),
+        ({"rules": '[namespaces.email]\nnormaliser = "lower"'}, "RULES_NOT_APPLICABLE", ["rules"]),
         (
             {"observations": [seen(an("email", "no address"))]},
             "INVALID_IDENTIFIER",
@@ -73,5 +75,6 @@ def test_rules_that_split_name_whom(service: Service) -> None:
     ],
 )
 def test_what_cannot_be_simulated_is_named(service: Service, input: dict[str, Any], code: str, path: list[str]) -> None:
+    service.submit(seen(an_email()))
     refused = simulated(service, **input)
     assert (refused["code"], refused["path"]) == (code, path)

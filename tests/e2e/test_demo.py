@@ -188,19 +188,22 @@ def test_files_of_ones_own(tmp_path: Path) -> None:
     data = tmp_path / "exports"
     data.mkdir()
     (data / "members.csv").write_text(twice(generate(people=300, seed=3)["crm.csv"].decode()))
-    (data / "shop.csv").write_text("nr,who,mail\n1,Ada Lovelace,ada@example.org\n2,Nobody,no-reply@example.org\n")
+    shop = ("nr,who,mail", "1,Ada Lovelace,ada@example.org", "2,Nobody,no-reply@example.org", "3,,ada@work.example")
+    (data / "shop.csv").write_text("".join(f"{line}\n" for line in shop))
     (data / "shop.yaml").write_text("id: nr\nfields: {full_name: who}\n")
+    seen = [
+        ("cookie_id:c-1", "email:Ada@example.org"),
+        ("cookie_id:c-2", "email:Ada@example.org", "email:ada@work.example"),
+        *((f"user_id:u-{n}", "device_id:tablet-9") for n in range(7)),
+    ]
     events = [
         {
             "id": f"w{n}",
             "source": "web",
             "observedAt": f"2026-01-0{n}T10:00:00Z",
-            "identifiers": [
-                {"namespace": "cookie_id", "value": f"c-{n}"},
-                {"namespace": "email", "value": "Ada@example.org"},
-            ],
+            "identifiers": [dict(zip(("namespace", "value"), key.split(":"), strict=True)) for key in keys],
         }
-        for n in (1, 2)
+        for n, keys in enumerate(seen, 1)
     ]
     (data / "web.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
     (data / "odd.csv").write_text("alpha,beta\n1,2\n")
@@ -217,6 +220,10 @@ def test_files_of_ones_own(tmp_path: Path) -> None:
             "Profile: Ada Lovelace",
             "c-1, c-2",
             "BLOCKED_VALUE",
+            "Then web saw email:ada@example.org and email:ada@work.example together",
+            "device_id:tablet-9 was seen with 7 values of user_id",
+            "one user_id in each",
+            "cookie_id c-2",
             "Identifiers alone link little here",
             "records 1 and 2",
             "members.report.html",
@@ -233,5 +240,5 @@ def test_a_folder_without_files_is_a_wrong_use(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to load")
     used = demo("--exit", "--data", tmp_path, at=tmp_path)
     assert used.returncode == 2
-    assert "holds no file" in " ".join(used.stderr.split())
+    assert "holds no file" in " ".join(used.stderr.replace("│", " ").split())
     assert not (tmp_path / ".demo").exists()

@@ -47,6 +47,8 @@ class Stored:
     observations: dict[str, Row]
     tallies: dict[str, Row]
     words: dict[str, Row]
+    overrides: dict[str, Row]
+    inside: list[Row]
 
     @property
     def home(self) -> dict[str, str]:
@@ -64,6 +66,7 @@ class Stored:
     def named(self) -> set[str]:
         """The identifiers that a person's word is about."""
         said = {key for word in self.words.values() for key in (*word["one"], *word["other"])}
+        said |= {o["anchor"] for o in self.overrides.values()}
         return said | {x[end] for x in self.links.values() if x["kind"] == "ASSERTED" for end in "ab"}
 
     @property
@@ -109,8 +112,10 @@ _READS = {
     "tallies": "MATCH (t:Tally) RETURN t {.*, of: [(t)-[:COUNTS]->(i) | i.key]} AS row",
     "words": "MATCH (c:CannotLink) RETURN c {.*, one: [(c)<-[:APART {side: 0}]-(i) | i.key], "
     "other: [(c)<-[:APART {side: 1}]-(i) | i.key]} AS row",
+    "overrides": "MATCH (o:Override)-[:OVERRIDES]->(i) RETURN o {.*, anchor: i.key} AS row",
+    "inside": "MATCH (p)-[:IN_SEGMENT]->(s) RETURN {profile: p.id, segment: s.name} AS row",
 }
-_NAME = {"identifiers": "key", "records": "key", "tallies": "key"}
+_NAME = {"identifiers": "key", "records": "key", "tallies": "key", "overrides": "key"}
 
 
 def read(driver: neo4j.Driver) -> Stored:
@@ -119,10 +124,31 @@ def read(driver: neo4j.Driver) -> Stored:
 
     with driver.session() as session:
         rows = session.execute_read(work)
-    lists = {name: rows.pop(name) for name in ("members", "former", "tombstones")}
+    lists = {name: rows.pop(name) for name in ("members", "former", "tombstones", "inside")}
     named = {name: {row[_NAME.get(name, "id")]: row for row in found} for name, found in rows.items()}
     assert all(len(named[name]) == len(rows[name]) for name in rows), "something has one name twice"
     return Stored(**named, **lists)
+
+
+def observable(stored: Stored) -> dict[str, Any]:
+    """All that is to be seen of people, whatever it rests on: not the evidence, which an undo adds to, nor versions."""
+    seen = ("state", "device", "first_seen", "last_seen")
+    shown = {id: {k: v for k, v in stored.profiles[id].items() if ":" in k} for id in stored.active}
+    said = ("source", "record_id", "traits", "observed_at", "digest", "anchors")
+    words = ("trait", "traits", "observed_at", "actor", "reason", "anchor")
+    standing = [o for o in stored.overrides.values() if "until" not in o]
+    return {
+        "members": stored.home,
+        "identifiers": {
+            key: [*(i[name] for name in seen), sorted(i["sources"])] for key, i in stored.identifiers.items()
+        },
+        "traits": {id: repr(sorted(traits.items())) for id, traits in shown.items()},
+        "records": {key: [r.get(name) for name in said] for key, r in stored.records.items()},
+        "overrides": sorted([o[name] for name in words] for o in standing),
+        "events": {id for id, o in stored.observations.items() if o["event"]},
+        "tallies": stored.tallies,
+        "segments": sorted((row["segment"], row["profile"]) for row in stored.inside),
+    }
 
 
 def empty(driver: neo4j.Driver) -> None:
@@ -302,7 +328,9 @@ def _tombstones(stored: Stored) -> list[str]:
 
 
 def _timelines(stored: Stored) -> list[str]:
-    """An identifier's memberships follow each other without a gap, and each move is told by one change."""
+    """An identifier's memberships follow each other without a gap, each move is told by one change, and these lead from
+    where identifiers joined to where they are.
+    """
     found: list[str] = []
     spans: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for row in stored.former:
@@ -331,7 +359,19 @@ def _timelines(stored: Stored) -> list[str]:
             moved[key, before, after, since] += 1
     found += [f"{key} moved {before} to {after} at {at}, untold" for key, before, after, at in moved - told]
     found += [f"{key} is told to have moved {before} to {after} at {at}" for key, before, after, at in told - moved]
-    return found
+    return [*found, *_differ("the end of all changes", replayed(stored), stored.home)]
+
+
+def replayed(stored: Stored) -> dict[str, str]:
+    """Where identifiers are after all changes, one after the other, from the profiles that they joined."""
+    home = {key: i["joined"] for key, i in stored.identifiers.items() if "joined" in i}
+    joined = dict(home)
+    for c in sorted(stored.changes.values(), key=lambda c: (c["at"], c["id"])):
+        if c["kind"] in ("RETRACTED", "BLOCKED"):
+            # Whoever is there again has joined again.
+            home |= {key: joined[key] for key in c["moved"] if key in joined}
+        home |= {key: target for _, target, key in moves_of(c, stored) if key in joined}
+    return home
 
 
 def moves_of(change: Row, stored: Stored) -> list[tuple[str, str, str]]:
@@ -339,7 +379,7 @@ def moves_of(change: Row, stored: Stored) -> list[tuple[str, str, str]]:
     roles = defaultdict(list)
     for id, role in change["roles"]:
         roles[role].append(id)
-    if roles["PARTY"] or change["kind"] in ("RULES_CHANGED", "UNBLOCKED"):
+    if not roles or roles["PARTY"] or change["kind"] == "UNBLOCKED":
         return []
     (target,) = roles["SURVIVOR"] + roles["TARGET"] + roles["CREATED"] + roles["RESTORED"]
     sources = roles["MERGED"] + roles["SOURCE"]
@@ -362,8 +402,11 @@ def _lineage(stored: Stored) -> list[str]:
         "SPLIT": [{"SOURCE", "CREATED"}, {"SOURCE", "RESTORED"}],
         "CANNOT_LINK_SET": [{"PARTY"}],
         "CANNOT_LINK_REMOVED": [{"PARTY"}],
-        "RETRACTED": [{"PARTY"}],
-        "RESTORED": [{"PARTY"}],
+        "OVERRIDE_SET": [{"PARTY"}],
+        "OVERRIDE_REMOVED": [{"PARTY"}],
+        # Of junk values alone it is nobody's.
+        "RETRACTED": [{"PARTY"}, set[str]()],
+        "RESTORED": [{"PARTY"}, set[str]()],
         "LINK_REFUSED": [{"PARTY"}],
         "LINK_ACCEPTED": [{"PARTY"}],
         "RULES_CHANGED": [set[str]()],
@@ -414,9 +457,12 @@ def _golden(stored: Stored, rules: Rules) -> list[str]:
     said: dict[str, list[Row]] = defaultdict(list)
     for r in stored.records.values():
         said[stored.home.get(r["anchors"][0], "")].append(r)
+    for o in stored.overrides.values():
+        if "until" not in o:
+            said[stored.home.get(o["anchor"], "")].append(o)
+    fields = ("source", "observed_at", "traits", "key", "reason")
     wanted = {
-        id: golden_properties([(r["source"], r["observed_at"], r["traits"], r["key"], None) for r in said[id]], rules)
-        for id in stored.profiles
+        id: golden_properties([[r.get(field) for field in fields] for r in said[id]], rules) for id in stored.profiles
     }
     found = {
         id: {name: value for name, value in p.items() if name.startswith(("trait:", "date:"))}

@@ -1,5 +1,6 @@
 """Other rules for a graph that is in use: afterwards it is as if they had been there from the start."""
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,7 +24,10 @@ from identity_graph.services import apply_rules
 from identity_graph.services.active_rules import Followed, OtherRules, active_rules, followed, superseded
 from identity_graph.services.apply_rules import former_rules
 from identity_graph.services.audit import audit_entries
-from identity_graph.services.stewardship import Declined, Stewards
+from identity_graph.services.declined import Declined
+from identity_graph.services.lookup import Freshness, Lookup
+from identity_graph.services.profiles import Profiles
+from identity_graph.services.stewardship import Stewards
 from identity_graph.services.submit import now, write_batch
 from identity_graph.store.errors import RulesChanged
 from identity_graph.store.graph import Graph
@@ -137,6 +141,28 @@ def test_what_was_stopped_goes_on(graph: Graph, driver: neo4j.Driver, monkeypatc
     assert [c["kind"] for c in stored.changes.values() if c["kind"] == "RULES_CHANGED"] == ["RULES_CHANGED"]
 
 
+def test_going_back_goes_one_further_each_time(graph: Graph, driver: neo4j.Driver) -> None:
+    """What came of each is taken back; once there is nothing before, that is said. What was stopped goes on."""
+    first = told(start(graph, driver, Rules(), families(3)))
+    apply(graph, UNIQUE)
+    second = told(read(driver))
+    apply(graph, replace(UNIQUE, size_cap=1))
+    assert len(read(driver).active) == 9
+
+    def stop(what: str, _: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply_rules.apply_rules(graph, former_rules(graph), now, "ann", "because", stop)
+    for before in (second, first):
+        apply(graph, former_rules(graph))
+        assert told(read(driver)) == before
+    with pytest.raises(OtherRules, match="its first rules"):
+        former_rules(graph)
+    apply(graph, UNIQUE)
+    assert former_rules(graph) == Rules()
+
+
 def test_who_still_has_the_former_rules_is_told_so_and_writes_nothing(graph: Graph, driver: neo4j.Driver) -> None:
     before = start(graph, driver, Rules(), families(2))
     apply(graph, UNIQUE)
@@ -203,10 +229,22 @@ def test_golden_records_follow_other_rules_of_survivorship(graph: Graph, driver:
         return profile["trait:name"]
 
     assert name() == "Ada"
+    before = now()
     assert apply_rules.apply_rules(graph, others, now, "ann", "because", lambda what, many: None).shown == 1
     assert name() == "Ada Lovelace"
+    between = now()
     apply(graph, former_rules(graph))
     assert name() == "Ada"
+
+    (id,) = read(driver).active
+    with ThreadPoolExecutor(1) as executor:
+
+        async def then(*moments: int) -> list[object]:
+            profiles = Profiles(graph, rules, Lookup(graph, rules, executor), executor)
+            found = [await profiles.golden_record(id, Freshness(as_of=at)) for at in moments]
+            return [trait.chosen.value for golden in found for trait in golden if trait.name == "name"]
+
+        assert asyncio.run(then(before, between, now())) == ["Ada", "Ada Lovelace", "Ada"]
 
 
 def test_what_was_stopped_before_it_showed_is_shown_by_the_next_rules(graph: Graph, driver: neo4j.Driver) -> None:
@@ -235,10 +273,13 @@ def test_identifiers_that_would_be_normalised_otherwise_are_in_the_way(graph: Gr
     others = replace(Rules(), namespaces={**Rules().namespaces, "loyalty_id": lower})
     with pytest.raises(OtherRules, match="the normaliser of loyalty_id cannot be changed"):
         apply(graph, others)
+    cleaned = replace(Rules().rule("loyalty_id"), values={"a": "b"})
+    with pytest.raises(OtherRules, match="the cleaning of loyalty_id cannot be changed"):
+        apply(graph, replace(Rules(), namespaces={**Rules().namespaces, "loyalty_id": cleaned}))
     unused = replace(Rules().rule("social_id"), normaliser=Normaliser.LOWER)
     apply(graph, replace(Rules(), namespaces={**Rules().namespaces, "social_id": unused}))
     empty(driver)
-    with pytest.raises(OtherRules, match="never followed other rules"):
+    with pytest.raises(OtherRules, match="its first rules"):
         former_rules(graph)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import neo4j
 import orjson
 import pytest
+from pyarrow.csv import read_csv
 from stored import Stored, problems, read
 from typer import Typer
 from typer.testing import CliRunner
@@ -20,7 +22,7 @@ from identity_graph.database import patient
 from identity_graph.demo import DATA, SOURCES
 from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.evidence import Observation
-from identity_graph.domain.rules import Rules
+from identity_graph.domain.rules import Limits, Rules
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services.active_rules import Followed, followed
 from identity_graph.services.ingest import Committed, Report, Source, ingest, prepare
@@ -96,7 +98,9 @@ def anonymous(stored: Stored) -> dict[str, Any]:
 
     left_out = ("id", "created_at", "at")
     return {
-        "identifiers": stored.identifiers,
+        "identifiers": {
+            key: i | {"joined": name[i["joined"]]} if "joined" in i else i for key, i in stored.identifiers.items()
+        },
         "links": stored.links,
         "records": {key: record | {"since": None} for key, record in stored.records.items()},
         "profiles": {
@@ -135,6 +139,23 @@ def test_it_keeps_every_invariant_and_the_rules(sources: list[Source], loaded: G
     assert followed(loaded) == Followed(RULES)
 
 
+def test_names_of_traits_beyond_the_limit_are_counted(tmp_path: Path) -> None:
+    few = replace(RULES, limits=Limits(trait_names=2))
+    lines = [{"id": n, "email": f"{n}@x.example", "plan": "pro", "city": "Delft", f"n{n}": 1} for n in "abc"]
+    (tmp_path / "crm.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    source = prepare(tmp_path / "crm.jsonl", "crm", None, few)
+    first = gather([(source, Report("crm"))], few, lambda done: None, lambda: False)
+    nodes, _ = first.write(tmp_path)
+    ((traits,),) = (files for label, files in nodes if label == "Trait")
+    full = [row for row in read_csv(traits).to_pylist() if row["type"] == "FULL"]
+    assert [(row["source"], row["left_out:long"]) for row in full] == [("crm", left_out_of(lines))]
+
+
+def left_out_of(lines: list[dict[str, Any]]) -> int:
+    """How many values there are beyond those of the two names that came first."""
+    return sum(len(line) - 1 for line in lines) - 2 * len(lines)
+
+
 def test_files_go_on_from_where_they_were_imported(
     sources: list[Source], loaded: Graph, of_import: neo4j.Driver, tmp_path: Path
 ) -> None:
@@ -153,6 +174,22 @@ def test_files_go_on_from_where_they_were_imported(
     ingest(loaded, more, report, lambda done: None, lambda: False)
     assert report.accepted == 1500
     assert not problems(read(of_import), said_in([*sources, more]), RULES, JUNK, by_definition=False)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "CREATE (:Identifier {key: 'a'})",
+        "CREATE (:Segment {name: 'a'})",
+        "CREATE (:Model {version: 'a'})",
+        "CREATE (:Audit {file: 'a'})",
+        "CREATE (:Rules {version: 'a'}), (:Rules {version: 'b'})",
+    ],
+)
+def test_what_somebody_defined_is_not_lost_to_an_import(graph: Graph, driver: neo4j.Driver, written: str) -> None:
+    assert graph.read("database/is_empty") == [(True,)]
+    driver.execute_query(written)
+    assert graph.read("database/is_empty") == [(False,)]
 
 
 def test_the_command_imports_into_nothing_and_streams_the_rest(

@@ -17,8 +17,9 @@ from identity_graph.domain.decision import Accepted
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.rules import NamespaceRule, Policy, Rules
 from identity_graph.neo4j_runtime import Connection
+from identity_graph.services.declined import Declined
 from identity_graph.services.observe import Answer
-from identity_graph.services.stewardship import Declined, Observations, Stewards
+from identity_graph.services.stewardship import Observations, Stewards
 from identity_graph.services.submit import now
 from identity_graph.store.errors import Conflict
 from identity_graph.store.graph import Graph

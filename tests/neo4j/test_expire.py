@@ -1,8 +1,10 @@
 """Retention: what events were is forgotten, in small steps, and nothing else."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import neo4j
@@ -14,8 +16,9 @@ from identity_graph.domain.decision import Accepted
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import DAY, EPOCH
 from identity_graph.domain.rules import Rules
-from identity_graph.services.expire import expire
+from identity_graph.services.expire import Expiry, expire
 from identity_graph.services.journey import Journeys, Some
+from identity_graph.services.segments import Segments
 from identity_graph.services.submit import write_batch
 from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph
@@ -47,6 +50,10 @@ def journeys(graph: Graph) -> Iterator[Journeys]:
         yield Journeys(graph, RULES, readers)
 
 
+def keeping(days: dict[str, int]) -> Rules:
+    return replace(RULES, retention=days)
+
+
 def days_of(journeys: Journeys, graph: Graph, type: str) -> list[int]:
     ((rows,),) = graph.read("lookup/now", keys=["cookie_id:ada"])
     page = asyncio.run(journeys.page(rows[0][2], 50, Some((type,))))
@@ -58,7 +65,7 @@ def test_events_older_than_their_days_are_forgotten(
     graph: Graph, driver: neo4j.Driver, journeys: Journeys, told: list[Observation], most: int
 ) -> None:
     before = read(driver)
-    found = expire(graph, {"page": 4, "none": 1}, 10 * DAY, lambda type, many: None, most)
+    found = expire(graph, keeping({"page": 4, "none": 1}), 10 * DAY, lambda type, many: None, most)
     assert found == {"page": 12, "none": 0}
     assert days_of(journeys, graph, "page") == [9, 8, 7, 6]
     assert days_of(journeys, graph, "purchase") == list(range(10))[::-1]
@@ -69,7 +76,7 @@ def test_events_older_than_their_days_are_forgotten(
     assert all(after.observations[id].keys() == left for id in forgotten)
     gone = {"forgotten": 6, "forgotten_amount": 60_000}
     assert after.tallies == {key: t | (gone if t["type"] == "page" else {}) for key, t in before.tallies.items()}
-    assert expire(graph, {"page": 4}, 10 * DAY, lambda type, many: None, most) == {"page": 0}
+    assert expire(graph, keeping({"page": 4}), 10 * DAY, lambda type, many: None, most) == {"page": 0}
     assert verify(graph, RULES).holds
 
 
@@ -78,15 +85,15 @@ def test_what_was_cut_off_is_done_by_the_next_run(graph: Graph, journeys: Journe
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        expire(graph, {"page": 4}, 10 * DAY, cut_off, 1)
-    assert expire(graph, {"page": 4}, 10 * DAY, lambda type, many: None, 1) == {"page": 11}
+        expire(graph, keeping({"page": 4}), 10 * DAY, cut_off, 1)
+    assert expire(graph, keeping({"page": 4}), 10 * DAY, lambda type, many: None, 1) == {"page": 11}
     assert days_of(journeys, graph, "page") == [9, 8, 7, 6]
 
 
 def test_a_forgotten_event_does_not_come_back_and_still_counts(
     graph: Graph, journeys: Journeys, told: list[Observation]
 ) -> None:
-    expire(graph, {"page": 4, "purchase": 1}, 10 * DAY, lambda type, many: None)
+    expire(graph, keeping({"page": 4, "purchase": 1}), 10 * DAY, lambda type, many: None)
     answers, _ = write_batch(graph, told, RULES)
     assert all(isinstance(answer, Accepted) and answer.duplicate for answer in answers)
     assert days_of(journeys, graph, "page") == [9, 8, 7, 6]
@@ -95,3 +102,40 @@ def test_a_forgotten_event_does_not_come_back_and_still_counts(
     assert [(t.type, t.count) for t in always.totals] == [("page", 10), ("purchase", 10)]
     assert [(t.type, t.count) for t in kept.totals] == [("page", 4), ("purchase", 1)]
     assert always.lifetime_value == 100_000
+
+
+def test_who_was_in_a_segment_by_forgotten_events_leaves_it(graph: Graph, told: list[Observation]) -> None:
+    at = 10 * DAY
+    segments = Segments(graph, RULES, lambda: at)
+    often = {"events": {"type": "page", "withinDays": 20, "count": {"atLeast": 5}}}
+    segments.define("readers", "", often, "test")
+    segments.define("others", "", {"not": often}, "test")
+    assert [size(graph, name) for name in ("readers", "others")] == [2, 0]
+    expire(graph, keeping({"page": 4, "purchase": 1}), at, lambda type, many: None)
+    assert [size(graph, name) for name in ("readers", "others")] == [0, 2]
+
+
+def test_a_service_forgets_by_itself_until_it_ends(graph: Graph, journeys: Journeys, told: list[Observation]) -> None:
+    days = [10]
+    service = Expiry(graph, keeping({"page": 4}), lambda: days[0] * DAY, every=0.05)
+    service.start()
+    try:
+        wait_until(lambda: days_of(journeys, graph, "page") == [9, 8, 7, 6])
+        days[0] = 12
+        wait_until(lambda: days_of(journeys, graph, "page") == [9, 8])
+    finally:
+        service.close()
+    days[0] = 20
+    time.sleep(0.2)
+    assert days_of(journeys, graph, "page") == [9, 8]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until, "nothing happened in a minute"
+        time.sleep(0.05)
+
+
+def size(graph: Graph, name: str) -> int:
+    return next(row[6] for row in graph.read("segment/list")[0][0] if row[0] == name)

@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import pytest
 from stored import problems, read
 
 from identity_graph.domain.evidence import Observation
-from identity_graph.domain.rules import Rules
+from identity_graph.domain.rules import Limits, Rules
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import ingest as module
 from identity_graph.services.ingest import Report, ingest, prepare
@@ -178,6 +182,18 @@ def test_rejections_of_another_file_of_that_name_are_replaced(graph: Graph, tmp_
     assert not path.with_name("web.jsonl.rejected.jsonl").exists()
 
 
+def test_names_of_traits_beyond_the_limit_are_told_with_their_row(graph: Graph, tmp_path: Path) -> None:
+    few = replace(RULES, limits=Limits(trait_names=2))
+    traits = [{"plan": "pro"}, {"city": "Delft"}, {"plan": "free", "a": 1, "b": 2}, {"plan": "pro"}]
+    path = write(tmp_path / "stream.jsonl", [row(3 * n) | {"traits": said} for n, said in enumerate(traits)])
+    source, report = prepare(path, None, None, few), Report(str(path))
+    ingest(graph, source, report, lambda done: None, lambda: False)
+    assert (report.accepted, report.rejected, report.warnings) == (4, 0, 1)
+    (told,) = rejected(path)
+    assert (told["line"], told["severity"], told["code"]) == (3, "warning", "TOO_MANY_TRAIT_NAMES")
+    assert (told["field"], "2 of this observation, a for one" in told["reason"]) == ("traits.a", True)
+
+
 def test_an_unsettled_database_is_waited_for(
     graph: Graph, driver: neo4j.Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +217,7 @@ def test_an_unsettled_database_is_waited_for(
 # --- The command, as a process of its own
 
 
-def start(connection: Connection, *arguments: str | Path) -> "subprocess.Popen[str]":
+def start(connection: Connection, *arguments: str | Path, errors: int = subprocess.PIPE) -> "subprocess.Popen[str]":
     environment = {
         **os.environ,
         "NEO4J_URI": connection.uri,
@@ -213,7 +229,7 @@ def start(connection: Connection, *arguments: str | Path) -> "subprocess.Popen[s
         [*command, *map(str, arguments)],
         env=environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors,
         text=True,
     )
 
@@ -223,6 +239,35 @@ def large(path: Path) -> Path:
     rows = [{**row(n), "recordId": str(n), "traits": {"text": "x" * 3000}} for n in range(1000)]
     rows[500]["identifiers"] = "none"
     return write(path, rows)
+
+
+def drawn_on(terminal: int) -> str:
+    """All that is drawn until nobody has the terminal open any more."""
+    drawn = bytearray()
+    # Linux says that all others have closed it by an error.
+    with suppress(OSError):
+        while part := os.read(terminal, 1 << 16):
+            drawn += part
+    return drawn.decode()
+
+
+def test_a_terminal_shows_how_far_it_is_how_fast_and_how_long_it_will_take(
+    graph: Graph, neo4j_connection: Connection, tmp_path: Path
+) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    command = start(neo4j_connection, write(tmp_path / "a.jsonl", [row(n) for n in range(8000)]), errors=theirs)
+    os.close(theirs)
+    drawn = drawn_on(ours)
+    os.close(ours)
+    out, _ = command.communicate()
+    assert command.returncode == 0, out
+    told = re.findall(r"(\d+)% ([\d,]+) rows, ([\d,]+)/s (\d+:\d\d:\d\d)", re.sub(r"\x1b\[[\d;?]*\w", "", drawn))
+    between = [one for one in told if 0 < int(one[0]) < 100]
+    assert between, drawn[-2000:]
+    assert all(int(rate.replace(",", "")) > 0 for _, _, rate, _ in between)
+    rows = [int(count.replace(",", "")) for _, count, _, _ in told]
+    assert rows == sorted(rows)
 
 
 def until(is_so: Callable[[], bool]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from typing import Any
@@ -19,8 +20,11 @@ from identity_graph.domain.events import Aggregates, Tally, aggregates
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import EPOCH
 from identity_graph.domain.rules import Rules
+from identity_graph.domain.traits import as_date
+from identity_graph.services.expire import expire
 from identity_graph.services.journey import EventRow, Journeys, Place, Some
-from identity_graph.services.lookup import NOW, Freshness
+from identity_graph.services.lookup import NOW, Freshness, Lookup
+from identity_graph.services.profiles import Profiles
 from identity_graph.services.submit import now, write_batch
 from identity_graph.store.graph import Graph
 
@@ -137,6 +141,39 @@ def test_a_journey_and_its_sums_follow_the_identifiers(graph: Graph, journeys: J
     assert asyncio.run(journeys.aggregates(other, fresh=Freshness(as_of=apart.as_of))).lifetime_value == 127_500
     windowed = asyncio.run(journeys.aggregates(answer.profile.id, since=20))
     assert [(t.type, t.count, t.first, t.last) for t in windowed.totals] == [("purchase", 2, 20, 30)]
+
+
+def golden(graph: Graph, id: str, as_of: int | None = None) -> dict[str, tuple[Any, int]]:
+    """The aggregates of a golden record, each with the moment as of which it is."""
+    with ThreadPoolExecutor(1) as readers:
+        profiles = Profiles(graph, RULES, Lookup(graph, RULES, readers), readers)
+        record = asyncio.run(profiles.golden_record(id, Freshness(as_of=as_of)))
+    assert all((one.rule, one.chosen.source, one.alternatives) == ("aggregate", "aggregate", ()) for one in record)
+    return {one.name: (one.chosen.value, one.chosen.observed_at) for one in record}
+
+
+def test_a_golden_record_has_the_aggregates_of_now_and_none_of_the_past(graph: Graph) -> None:
+    """An event that comes late, or is taken back, would change what was."""
+    write_batch(
+        graph,
+        [
+            happened("a", 10, "page", "user_id:u", source="app"),
+            happened("b", 20, "purchase", "user_id:u", properties={"value": 3}),
+            happened("c", 30, "purchase", "user_id:u", properties={"value": 4}),
+        ],
+        RULES,
+    )
+    id = profile_of(graph, "user_id:u")
+    assert golden(graph, id) == {
+        "favourite_channel": ("web", 30),
+        "first_seen": (as_date(10), 30),
+        "last_purchase": (as_date(30), 30),
+        "last_seen": (as_date(30), 30),
+        "lifetime_value": (7, 30),
+    }
+    assert golden(graph, id, now()) == {}
+    expire(graph, replace(RULES, retention={"page": 1, "purchase": 1}), now(), lambda type, many: None)
+    assert golden(graph, id)["lifetime_value"] == (7, 30)
 
 
 def test_an_event_that_is_sent_again_counts_once(graph: Graph, journeys: Journeys) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import neo4j
 import pytest
 from sending import said
 from stored import read
-from trained import Traits, activated, doubtful, model, records
+from trained import Traits, activated, again, doubtful, model, people, records
 
 from identity_graph.domain.decision import Accepted
 from identity_graph.domain.evidence import Observation
@@ -24,10 +25,12 @@ from identity_graph.domain.rules import Rules
 from identity_graph.matcher.compiled import Compiled
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import match_records, models
+from identity_graph.services.declined import Declined
 from identity_graph.services.match_records import Compared, Matching
 from identity_graph.services.observe import ACTIVATING, new_id
+from identity_graph.services.profiles import END_OF_TIME
 from identity_graph.services.proposals import Proposals
-from identity_graph.services.stewardship import Declined
+from identity_graph.services.stewardship import Merges, Observations, Stewards
 from identity_graph.services.submit import now, write_batch
 from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph, Transaction
@@ -249,6 +252,52 @@ def test_activation_matches_what_was_there_and_previous_takes_it_back(
     assert_whole(graph)
 
 
+def test_a_merge_stays_with_the_model_that_made_it(
+    matching: Matching, driver: neo4j.Driver, folder: Path, trained: Compiled
+) -> None:
+    """Another model says the same of all pairs, and joins some more people."""
+    rows = [row(*record) for record in records(40)]
+    write_batch(matching.graph, rows[:60], RULES, matching=matching)
+
+    def made() -> set[str]:
+        return {id for id, c in read(driver).changes.items() if c["kind"] == "MERGED" and c["cause"] == "LINK"}
+
+    def told_by() -> dict[str, list[Any]]:
+        """The links that the lineage names, as it tells them of the first merges, by the change."""
+        graph, ids = matching.graph, sorted(read(driver).active)
+        (one_by_one,) = graph.read("lineage/changes", ids=sorted(first))[0]
+        (pages,) = graph.read("lineage/page", rows=[[id, END_OF_TIME, ""] for id in ids], limit=100, at=END_OF_TIME)[0]
+        paged = {entry[0]: entry[-1] for *_, entries in pages for entry in entries}
+        found = {entry[0]: entry[-1] for entry in one_by_one}
+        assert found == {id: paged[id] for id in found}
+        # Id, both ends, kind and source; weight; probability and levels: as it was then, and no dates of today's.
+        return {id: [*by[:5], by[9], *by[12:]] for id, by in found.items()}
+
+    first = made()
+    before = told_by()
+    anew = folder / "anew"
+    shutil.copytree(folder / trained.version, anew)
+    told = json.loads((anew / "meta.json").read_text())
+    (anew / "meta.json").write_text(json.dumps(told | {"version": "anew"}))
+    activated(matching.graph, Compiled.load(folder, "anew"), at=2)
+    models.activate(matching, "anew", lambda *_: None)
+    write_batch(matching.graph, rows[60:], RULES, matching=matching)
+    second = made() - first
+    assert first
+    assert second
+    assert {link["source"] for link in read(driver).links.values() if link["kind"] == "MATCHED"} == {"anew"}
+    other = "SET l.weight = 0.0, l.probability = 0.5, l.levels = '[]'"
+    driver.execute_query("MATCH ()-[l:LINK {kind: 'MATCHED'}]->() " + other)  # pyright: ignore[reportArgumentType]
+    assert told_by() == before
+    assert {row[4] for row in before.values()} == {trained.version}
+    stewards = Stewards(matching.graph, RULES, now)
+
+    def of(model: str) -> set[str]:
+        return {id for _, id in stewards.merges(Merges(model=model), 100, None)[0]}
+
+    assert (of(trained.version), of("anew")) == (first, second)
+
+
 def test_what_is_written_before_the_model_has_read_the_others_is_matched_with_them(
     graph: Graph, driver: neo4j.Driver, folder: Path, trained: Compiled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +400,36 @@ def test_a_proposal_whose_record_changed_is_withdrawn(
     assert refused.value.code == "UNKNOWN_PROPOSAL"
 
 
+def test_training_knows_who_shares_an_identifier_that_only_one_person_has(graph: Graph) -> None:
+    """A mailbox is no such thing, and neither junk nor a refused link tells anything."""
+    sent = [
+        ("crm", "1", {"user_id": "u1", "email": "a@example.com"}),
+        ("shop", "1", {"user_id": "u1"}),
+        ("web", None, {"user_id": "u1"}),
+        ("shop", "2", {"email": "a@example.com"}),
+        ("crm", "3", {"user_id": "u3", "crm_id": "c3"}),
+        ("shop", "3", {"crm_id": "c3", "user_id": "u4"}),
+        ("crm", "5", {"user_id": "anonymous"}),
+        ("shop", "5", {"user_id": "anonymous"}),
+        ("crm", "6", {"crm_id": "c6"}),
+    ]
+    rows = [
+        said(f"o{n}", source=source, recordId=id, traits={"first_name": "Ada"},
+             identifiers=[{"namespace": name, "value": value} for name, value in keys.items()])
+        for n, (source, id, keys) in enumerate(sent)
+    ]  # fmt: skip
+    write_batch(graph, rows, RULES)
+    known = models.known_records(graph, RULES)
+    assert known == {
+        "crm/1": "user_id:u1",
+        "shop/1": "user_id:u1",
+        "web#user_id:u1": "user_id:u1",
+        "crm/3": "user_id:u3",
+        "shop/3": "crm_id:c3",
+        "crm/6": "crm_id:c6",
+    }
+
+
 def test_the_commands_train_activate_and_go_back(
     graph: Graph, driver: neo4j.Driver, neo4j_connection: Connection, tmp_path: Path
 ) -> None:
@@ -415,6 +494,100 @@ def test_a_model_that_is_not_here_stops_the_start_but_no_write(
     answers, _ = write_batch(matching.graph, [row("crm", "1", {"first_name": "Ada"})], RULES, matching=matching)
     assert isinstance(answers[0], Accepted)
     assert "elsewhere is not in" in caplog.text
+
+
+@pytest.fixture
+def narrow(graph: Graph, folder: Path, trained: Compiled) -> Compiled:
+    """A model that is active and compares records only where no more than four share a blocking value."""
+    copied = folder / "narrow"
+    if not copied.exists():
+        shutil.copytree(folder / trained.version, copied)
+        told = json.loads((copied / "meta.json").read_text())
+        (copied / "meta.json").write_text(json.dumps(told | {"version": "narrow", "block_cap": 4}))
+    activated(graph, found := Compiled.load(folder, "narrow"))
+    return found
+
+
+def crowded(count: int) -> list[tuple[str, str, Traits]]:
+    """Records of people, of which some are written down three or six times."""
+    found = records(count)
+    more = [("web", f"{n}-{k}", again(t, k)) for n, (_, _, t) in enumerate(found[:count]) for k in range(n % 3 * 2)]
+    return [*found, *more]
+
+
+def all_matched(matching: Matching, driver: neo4j.Driver, model: Compiled) -> None:
+    """What was put off is done, and the links are those of a prediction over all records."""
+    while matching.catch_up():
+        pass
+    assert_same(links(driver), predicted(matching, model.version))
+    assert_whole(matching.graph)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_a_value_that_comes_to_be_shared_by_too_many_is_left_out_in_any_order(
+    graph: Graph, driver: neo4j.Driver, folder: Path, narrow: Compiled, size: int
+) -> None:
+    """One at a time the first of a crowd were compared before it was one; all at once none would have been."""
+    matching = Matching(graph, RULES, folder, now)
+    rows = [row(*record) for record in crowded(9)]
+    Random(size).shuffle(rows)
+    for start in range(0, len(rows), size):
+        write_batch(graph, rows[start : start + size], RULES, matching=matching)
+    ((crowds,),) = driver.execute_query("MATCH (c:Crowd) RETURN count(c)").records
+    assert crowds > 5
+    all_matched(matching, driver, narrow)
+    assert links(driver)
+
+
+def test_without_a_second_look_the_order_would_tell(
+    graph: Graph, driver: neo4j.Driver, folder: Path, narrow: Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matching = Matching(graph, RULES, folder, now)
+    do = Transaction.do
+    monkeypatch.setattr(
+        Transaction, "do", lambda tx, name, **params: None if "crowd" in name else do(tx, name, **params)
+    )
+    for record in crowded(9):
+        write_batch(graph, [row(*record)], RULES, matching=matching)
+    while matching.catch_up():
+        pass
+    assert links(driver).keys() > predicted(matching, narrow.version).keys()
+
+
+def test_a_crowd_that_records_leave_is_compared_again(
+    graph: Graph, driver: neo4j.Driver, folder: Path, narrow: Compiled
+) -> None:
+    """They change, or what was said of them is taken back."""
+    matching = Matching(graph, RULES, folder, now)
+    rows = crowded(6)
+    write_batch(graph, [row(*record) for record in rows], RULES, matching=matching)
+    all_matched(matching, driver, narrow)
+    before = links(driver)
+    strangers = people(40, seed=77)[-4:]
+    changed = [record for record in rows if record[0] == "web"][:4]
+    for (source, id, _), traits in zip(changed, strangers, strict=True):
+        write_batch(graph, [row(source, id, traits, version=1)], RULES, matching=matching)
+        all_matched(matching, driver, narrow)
+    between = links(driver)
+    assert between.keys() - before.keys()
+    stewards = Stewards(graph, RULES, now, matching)
+    for source, id, _ in [record for record in rows if record[0] == "web"][4:7]:
+        stewards.retract(Observations(ids=(f"{source}-{id}-0",)), 1, "ann", "because")
+        all_matched(matching, driver, narrow)
+    assert links(driver).keys() - between.keys()
+
+
+def test_an_activation_notes_what_is_shared_by_too_many(
+    graph: Graph, driver: neo4j.Driver, folder: Path, narrow: Compiled
+) -> None:
+    graph.write(lambda tx: tx.do("model/activate", version=None, at=2, act=new_id(), actor="ann", reason="because"))
+    write_batch(graph, [row(*record) for record in crowded(6)], RULES)
+    matching = Matching(graph, RULES, folder, now)
+    models.activate(matching, narrow.version, lambda *_: None)
+    all_matched(matching, driver, narrow)
+    for n in range(3):
+        write_batch(graph, [row("pos", f"{n}", again(people(6)[0], n))], RULES, matching=matching)
+    all_matched(matching, driver, narrow)
 
 
 def test_a_value_that_too_many_share_is_told_and_left_out(

@@ -8,6 +8,7 @@ from pathlib import Path
 import neo4j
 import pytest
 
+from identity_graph.app import opened
 from identity_graph.contracts import contracts
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services.submit import now
@@ -96,6 +97,25 @@ def test_two_starts_at_once_apply_each_migration_once(
     assert sorted(applied) == [[], [], [], [name for name, _ in migrations()]]
     assert bare.is_current()
     assert "probe_id" in schema(driver)
+
+
+def test_a_service_waits_while_another_migrates(
+    graph: Graph, neo4j_connection: Connection, driver: neo4j.Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("identity_graph.store.graph.WRITE_TIMEOUT", 0.1)
+
+    def serve() -> None:
+        with opened(neo4j_connection):
+            pass
+
+    with ThreadPoolExecutor(1) as pool, driver.session() as session, session.begin_transaction() as migrating:
+        migrating.run(statements.statement("migration/hold").text).consume()
+        opening = pool.submit(serve)
+        # The server gives a lock up after 5 s, and whoever had a request's patience would ask just once more.
+        with pytest.raises(TimeoutError):
+            opening.result(12)
+        migrating.rollback()
+        opening.result()
 
 
 def test_a_migration_that_was_changed_after_it_was_applied_is_named(bare: Graph, files: Path) -> None:

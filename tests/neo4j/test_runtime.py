@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -20,6 +21,8 @@ from neo4j import GraphDatabase
 
 from identity_graph import neo4j_runtime
 from identity_graph.neo4j_runtime import Connection, RuntimeFailure
+from identity_graph.neo4j_runtime.provision import cache_root, corrupt_jars, provision
+from identity_graph.neo4j_runtime.server import MIN_FREE_DISK_MB
 
 Options = dict[str, Any]
 
@@ -245,24 +248,42 @@ def busy(parent: int) -> list[psutil.Process]:
     return found
 
 
-def test_a_killed_import_leaves_an_empty_graph(data_dir: Path, small: Options, tmp_path: Path) -> None:
+@contextmanager
+def importing(
+    script: str, data_dir: Path, small: Options, tmp_path: Path
+) -> Generator[tuple[subprocess.Popen[bytes], psutil.Process]]:
+    """A command that leads a group of its own, as in a terminal, and the tool by which it imports."""
     rows = tmp_path / "rows.csv"
     rows.write_text("key:ID\n" + "\n".join(map(str, range(2_000_000))) + "\n")
     neo4j_runtime.stop(data_dir)
-    marker = data_dir / "unfinished"
-    command = [sys.executable, "-c", IMPORTER, str(data_dir), str(rows), str(small["version"])]
-    with subprocess.Popen(command) as process:
+    command = [sys.executable, "-c", script, str(data_dir), str(rows), str(small["version"])]
+    with subprocess.Popen(command, start_new_session=True) as process:
         # Begun for good: the tool, not a question for Java's version before it, has replaced the old files.
-        eventually(lambda: marker.exists() and (data_dir / "neo4j/data/databases/neo4j/neostore").exists())
+        began = data_dir / "neo4j/data/databases/neo4j/neostore"
+        eventually(lambda: (data_dir / "unfinished").exists() and began.exists())
         eventually(lambda: bool(busy(process.pid)))
-        tool = busy(process.pid)[0]
+        yield process, busy(process.pid)[0]
+
+
+def test_a_killed_import_leaves_an_empty_graph(data_dir: Path, small: Options, tmp_path: Path) -> None:
+    with importing(IMPORTER, data_dir, small, tmp_path) as (process, tool):
         process.kill()
-    assert marker.exists()
+    assert (data_dir / "unfinished").exists()
     if sys.platform == "linux":
         eventually(lambda: not tool.is_running())
     with neo4j_runtime.running(data_dir, **small) as connection:
         assert query(connection, "MATCH (n) RETURN count(n)") == [[0]]
-    assert not marker.exists()
+    assert not (data_dir / "unfinished").exists()
+
+
+def test_a_command_that_goes_on_after_ctrl_c_has_its_import(data_dir: Path, small: Options, tmp_path: Path) -> None:
+    """A terminal sends it to the whole group, and Java would end in the middle of the work."""
+    notes_it = "import signal; signal.signal(signal.SIGINT, lambda *_: None)"
+    with importing(notes_it + IMPORTER, data_dir, small, tmp_path) as (process, _):
+        os.killpg(process.pid, signal.SIGINT)
+    assert process.returncode == 0
+    with neo4j_runtime.running(data_dir, **small) as connection:
+        assert query(connection, "MATCH (n) RETURN count(n)") == [[2_000_000]]
 
 
 def test_after_an_interrupted_load_it_asks_for_the_dump_again(tmp_path: Path, small: Options) -> None:
@@ -335,6 +356,35 @@ def test_a_java_that_cannot_start_is_explained(tmp_path: Path, small: Options, m
     java.write_text("no program")
     with pytest.raises(RuntimeFailure, match="no Java that runs here"):
         neo4j_runtime.start(tmp_path / "data", **small, progress=False)
+
+
+def test_a_jar_that_rotted_is_mended_by_the_start_that_meets_it(
+    tmp_path: Path, small: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provision(small["version"], progress=False)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "jars").symlink_to(cache_root() / "jars")
+    monkeypatch.setenv("IDENTITY_GRAPH_CACHE_DIR", str(tmp_path / "cache"))
+    found = provision(small["version"], progress=False)
+    kernel = found.lib / f"neo4j-kernel-{small['version']}.jar"
+    size = kernel.stat().st_size
+    # A file of its own, as the one that the store has is everybody's.
+    kernel.unlink()
+    kernel.write_bytes(b"x" * size)
+    with neo4j_runtime.running(tmp_path / "data", **small) as connection:
+        assert query(connection, "RETURN 1") == [[1]]
+    assert corrupt_jars(found) == []
+
+
+def test_a_full_disk_is_seen_before_java_starts(
+    tmp_path: Path, small: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=(MIN_FREE_DISK_MB << 20) - 1))
+    with pytest.raises(RuntimeFailure, match="IDENTITY_GRAPH_DATA_DIR") as failed:
+        neo4j_runtime.start(tmp_path, **small, progress=False)
+    assert failed.value.code == "disk_full"
+    assert not (tmp_path / "run" / "state.json").exists()
 
 
 def test_too_little_memory_is_seen_before_java_starts(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`identity-graph neo4j` and `identity-graph doctor`, as a person or a script uses them."""
 
 import json
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command on a data directory of its own; errors that `main` would word are raised."""
     monkeypatch.delenv("NEO4J_URI", raising=False)
     monkeypatch.setenv("IDENTITY_GRAPH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("IDENTITY_GRAPH_PORT", "0")
     app = typer.Typer()
     app.add_typer(neo4j_app, name="neo4j")
     app.command("doctor")(doctor)
@@ -85,6 +87,7 @@ def test_with_a_server_of_ones_own_nothing_is_started(
                 run("neo4j", *command)
         looked = findings(run("doctor", "--json", code=1))
     assert looked["database"]["detail"].endswith("does not answer")
+    assert {"data folder", "disk"} <= looked.keys(), "the audit and models are kept there"
     assert "embedded database" not in looked
     assert not (tmp_path / "data").exists()
 
@@ -97,9 +100,17 @@ def test_doctor_finds_what_is_wrong_and_starts_nothing(
     # The discard port: nothing listens there.
     monkeypatch.setattr("jgo.maven._core.DEFAULT_REMOTE_REPOS", {"here": "http://127.0.0.1:9"})
     (tmp_path / "data").write_text("not a folder")
-    looked = findings(run("doctor", "--json", code=1))
+    (tmp_path / "rules.toml").write_text("strict = 7")
+    monkeypatch.setenv("IDENTITY_GRAPH_RULES", str(tmp_path / "rules.toml"))
+    monkeypatch.setenv("IDENTITY_GRAPH_HEAP_MB", "10000000")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100 << 20))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("IDENTITY_GRAPH_PORT", str(taken.getsockname()[1]))
+        looked = findings(run("doctor", "--json", code=1))
     wrong = {name for name, finding in looked.items() if not finding["ok"]}
-    assert {"Java", "data folder", f"Neo4j {neo4j_runtime.resolve_version(None)}"} <= wrong
+    assert {"Java", "data folder", "disk", "memory", f"Neo4j {neo4j_runtime.resolve_version(None)}"} <= wrong
+    assert {"rules file", "port"} <= wrong
     assert all(finding["advice"] for name, finding in looked.items() if name in wrong)
     assert not (tmp_path / "cache").exists()
 

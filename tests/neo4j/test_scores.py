@@ -19,9 +19,11 @@ from identity_graph.cli_scores import score_app
 from identity_graph.domain.intake import EPOCH
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.scores import DAY, BadScore, Task
+from identity_graph.domain.survivorship import AGGREGATE
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import scores
 from identity_graph.services.lookup import Freshness, Lookup
+from identity_graph.services.overrides import Override
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.segments import Segments
 from identity_graph.services.stewardship import Stewards
@@ -79,8 +81,10 @@ def profiles(graph: Graph) -> Iterator[Profiles]:
 
 
 def shown(profiles: Profiles, id: str, as_of: int | None = None) -> dict[str, tuple[Any, str]]:
+    """A golden record but for what events add up to."""
     found = asyncio.run(profiles.golden_record(id, Freshness(as_of=as_of)))
-    return {trait.name: (trait.chosen.value, trait.chosen.source) for trait in found}
+    said = {trait.name: (trait.chosen.value, trait.chosen.source) for trait in found}
+    return {name: one for name, one in said.items() if one[1] != AGGREGATE}
 
 
 def test_a_score_is_learnt_judged_on_a_later_time_and_described(full: Graph, tmp_path: Path) -> None:
@@ -144,6 +148,7 @@ def test_scores_are_traits_that_segments_follow_and_that_go_along(
     stewards = Stewards(full, RULES, now)
     apart = now()
     done, _ = stewards.merge([low, high], None, "ann", "because")
+    assert done.profile
     assert shown(profiles, done.profile.id)["buys_soon"][0] in (found[low], found[high])
     (merge,) = (change.id for change in done.changes if change.kind == "MERGED")
     again = scores.apply(full, RULES, tmp_path, TASK.name, now)
@@ -190,6 +195,7 @@ def test_an_application_that_was_stopped_goes_on(
         (Task("s", "purchase", 0), PEOPLE, "--within-days: a whole number from 1 to 365 is expected, not 0"),
         (Task("Score!", "purchase", 5), PEOPLE, "NAME: a score's name has"),
         (Task("s", "Purchase", 5), PEOPLE, "--event: a type has"),
+        (Task("lifetime_value", "purchase", 15), PEOPLE, "NAME: lifetime_value is what events add up to"),
         (Task("s", "purchase", 30), PEOPLE, "the history is too short: events span 60 days, and 90 are needed"),
         (Task("s", "purchase", 15), 20, "too few profiles to learn from: 20, and 50 are needed"),
         (Task("s", "purchase", 1), PEOPLE, "did purchase within 1 days"),
@@ -204,6 +210,21 @@ def test_what_cannot_be_learnt_is_refused_with_what_is_missing(
         scores.train(graph, task, tmp_path, now())
     assert message in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_score_hides_no_trait_that_others_say(full: Graph, driver: neo4j.Driver, tmp_path: Path) -> None:
+    traits = {"plan": "pro", "car_model": "2CV", "address": {"city": "Delft"}}
+    write_batch(full, [said("t", person(0), source="crm", recordId="1", traits=traits)], RULES)
+    for name, taken in (("plan", "plan"), ("car", "car_model"), ("address", "address")):
+        with pytest.raises(BadScore, match=f"NAME: crm says a trait {taken}, "):
+            scores.train(full, Task(name, "purchase", 15), tmp_path, now())
+    scores.train(full, TASK, tmp_path, now())
+    scores.apply(full, RULES, tmp_path, TASK.name, now)
+    Stewards(full, RULES, now).override(min(read(driver).active), Override(TASK.name, 1), None, "ann", "because")
+    assert scores.train(full, TASK, tmp_path, now()), "its own trait and a person's word on it are in nobody's way"
+    write_batch(full, [said("u", person(0), source="crm", recordId="1", traits={TASK.name: 1})], RULES)
+    with pytest.raises(BadScore, match=f"NAME: crm says a trait {TASK.name}, "):
+        scores.apply(full, RULES, tmp_path, TASK.name, now)
 
 
 def test_the_command_line_of_scores(

@@ -1,22 +1,23 @@
 """Segments on a real database: both ways to ask a rule agree, and memberships follow every change at once."""
 
+import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
 import neo4j
-import pyarrow.parquet as pq
 import pytest
 import typer
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from pyarrow.csv import read_csv
 from stored import Stored, empty, read
 from typer.testing import CliRunner
 
@@ -25,14 +26,18 @@ from identity_graph.domain.decision import Accepted
 from identity_graph.domain.events import AGGREGATES, Tally, aggregates
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import EPOCH, parse_observation
-from identity_graph.domain.rules import NamespaceRule, Rules
+from identity_graph.domain.rules import Limits, NamespaceRule, Rules
 from identity_graph.domain.segments import DAY, Condition, Definitions, Facts, InvalidRule, Recent, parse_rule
+from identity_graph.domain.survivorship import AGGREGATE
+from identity_graph.domain.traits import TraitType, microseconds
 from identity_graph.neo4j_runtime import Connection
-from identity_graph.services import catalogue, export, live
-from identity_graph.services.lookup import NOW
+from identity_graph.services import catalogue, live
+from identity_graph.services.declined import Declined
+from identity_graph.services.lookup import NOW, Lookup
 from identity_graph.services.observe import observe
+from identity_graph.services.profiles import Profiles
 from identity_graph.services.segments import Segments
-from identity_graph.services.stewardship import Declined, Done, Observations, Stewards
+from identity_graph.services.stewardship import Done, Observations, Stewards
 from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph
 from identity_graph.store.segment_query import satisfying, turning
@@ -223,9 +228,9 @@ def test_a_sum_means_the_same_whatever_it_is_compared_with(
 
 def expect_the_same(people: tuple[Graph, dict[str, Facts]], raw: Any) -> None:
     graph, known = people
-    definitions = Definitions({}, RULES)
-    size, ids = Segments(graph, RULES, lambda: BEGIN).preview(raw, 1_000, NOW)
-    parsed = parse_rule(raw)
+    definitions, parsed = Definitions({}, RULES), parse_rule(raw)
+    # Asked as a preview asks, which refuses what no type fits.
+    ((size, ids),) = graph.read_with("segment/preview", satisfying(parsed, definitions, BEGIN), limit=1_000)
     assert set(ids) == {id for id, one in known.items() if definitions.holds(parsed, one, BEGIN)}
     assert len(ids) == size
 
@@ -247,7 +252,7 @@ class History(RuleBasedStateMachine):
         self.rules: dict[str, Any] = {}
         self.versions: dict[str, int] = {}
         for name, raw in defined.items():
-            self.rules[name], self.versions[name] = raw, self.segments.define(name, "", raw, "test").version
+            self.rules[name], self.versions[name] = raw, self.segments.define(name, "", raw, "test")[0].version
 
     @rule(
         batch=st.lists(
@@ -298,7 +303,7 @@ class History(RuleBasedStateMachine):
         refused = code_of(lambda: self._definitions().check(name, parse_rule(raw)))
 
         def define() -> None:
-            found = self.segments.define(name, "", raw, "test", expected_version=self.versions.get(name))
+            found, _ = self.segments.define(name, "", raw, "test", expected_version=self.versions.get(name))
             self.rules[name], self.versions[name] = raw, found.version
 
         found = code_of(define)
@@ -343,9 +348,33 @@ class History(RuleBasedStateMachine):
             paged, more, total = self.segments.members(name, 100, "", NOW)
             assert ([id for id, _ in paged], more, total) == (sorted(ids), False, len(ids))
         assert replayed(self.driver) == members(self.driver)
+        assert summed(self.graph, known) == {
+            id: {name: value for name in AGGREGATES if (value := one.aggregates.trait(name)) is not None}
+            for id, one in known.items()
+        }
 
     def teardown(self) -> None:
         assert verify(self.graph, RULES, clock=lambda: self.at).findings == {}
+
+
+def summed(graph: Graph, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The aggregates that golden records show, or name after what others say, as segments have them."""
+
+    def plain(name: str, value: Any) -> Any:
+        return microseconds(value) if AGGREGATES[name] is TraitType.DATE else value
+
+    with ThreadPoolExecutor(1) as readers:
+        profiles = Profiles(graph, RULES, Lookup(graph, RULES, readers), readers)
+        golden = {id: asyncio.run(profiles.golden_record(id)) for id in ids}
+    return {
+        id: {
+            one.name: plain(one.name, said.value)
+            for one in record
+            for said in (one.chosen, *one.alternatives)
+            if said.source == AGGREGATE
+        }
+        for id, record in golden.items()
+    }
 
 
 def code_of(work: Callable[[], None]) -> str | None:
@@ -397,6 +426,31 @@ def test_a_merge_is_felt_by_a_segment_on_identifiers(graph: Graph, driver: neo4j
     send("o4", "device_id:e")
     send("o5", "cookie_id:c", "device_id:e")
     assert members(driver).keys() == {"many"}
+
+
+@pytest.mark.parametrize("meanwhile", ["define", "write"])
+def test_a_moment_that_has_come_is_not_lost_to_another_segment(
+    graph: Graph, driver: neo4j.Driver, meanwhile: str
+) -> None:
+    """Between that moment and the scheduler the profile is evaluated for a segment that it is not about."""
+    at = BEGIN
+    segments = Segments(graph, RULES, lambda: at)
+    segments.define("fresh", "", {"trait": {"name": "renewed", "withinDays": 2}}, "test")
+    if meanwhile == "write":
+        segments.define("pros", "", {"trait": {"name": "plan", "equals": "pro"}}, "test")
+    at += DAY
+    segments.catch_up()
+    said = observed("o1", ["user_id:1"], at, {"renewed": day(1), "plan": "free"})
+    graph.write(lambda tx: observe(tx, [said], RULES, lambda: at))
+    assert members(driver).keys() == {"fresh"}
+    at += 2 * DAY + 1
+    if meanwhile == "write":
+        late = observed("o2", ["user_id:1"], at, {"plan": "pro"}, "crm")
+        graph.write(lambda tx: observe(tx, [late], RULES, lambda: at))
+    else:
+        segments.define("seen", "", {"seen": {"withinDays": 9}}, "test")
+    segments.catch_up()
+    assert members(driver).keys() == {"pros" if meanwhile == "write" else "seen"}
 
 
 def test_aggregates_are_traits_that_follow_events_merges_and_what_is_taken_back(
@@ -512,7 +566,7 @@ def test_a_definition_uses_the_index_of_its_trait_and_gives_it_back(graph: Graph
         lambda tx: observe(tx, [observed("o", ["email:a@x.example"], BEGIN, {"zip": "1012AB"})], RULES, lambda: BEGIN)
     )
     raw = {"all": [{"trait": {"name": "zip", "equals": "1012AB"}}, {"seen": {"withinDays": 3}}]}
-    assert segments.define("near", "", raw, "test").size == 1
+    assert segments.define("near", "", raw, "test")[0].size == 1
 
     def indexes() -> set[str]:
         return {name for (name,) in driver.execute_query("SHOW INDEXES YIELD name RETURN name").records}
@@ -563,19 +617,22 @@ def operators(of: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from operators(part)
 
 
-def test_a_source_that_uses_names_for_values_fills_no_database(
-    graph: Graph, driver: neo4j.Driver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catalogue, "MAX_NAMES", 3)
+def test_a_source_that_uses_names_for_values_fills_no_database_and_is_told(graph: Graph, driver: neo4j.Driver) -> None:
+    few = replace(RULES, limits=Limits(trait_names=3))
 
-    def send(id: str, source: str, traits: dict[str, Any]) -> None:
+    def send(id: str, source: str, traits: dict[str, Any]) -> tuple[str, ...]:
         said = [observed(id, ["email:a@x.example"], BEGIN, traits, source)]
-        graph.write(lambda tx: observe(tx, said, RULES, lambda: BEGIN))
+        (answer,), _ = graph.write(lambda tx: observe(tx, said, few, lambda: BEGIN))
+        assert isinstance(answer, Accepted)
+        return answer.left_out
 
-    send("o1", "crm", {"a": 1, "b": "Ada 1", "c": {"d": "2026-03-01"}, "e": "x"})
-    send("o2", "web", {"a": "x", "b": None})
+    first = {"a": 1, "b": "Ada 1", "c": {"d": "2026-03-01"}, "e": "x"}
+    assert send("o1", "crm", first) == ("e",)
+    assert send("o1", "crm", first) == (), "it was told, and counts once"
+    assert send("o2", "web", {"a": "x", "b": None}) == ()
+    assert send("o3", "crm", {"a": 2, "f": 1, "g": {"h": 1}}) == ("f", "g.h")
     traits, full = Segments(graph, RULES, lambda: BEGIN).catalogue(NOW)
-    assert full == ["crm"]
+    assert full == {"crm": 3}
     given = [(t.name, t.types, t.sources, t.fill_rate, t.examples) for t in traits if t.kind == "GIVEN"]
     assert given == [
         ("a", ["NUMBER", "TEXT"], ["crm", "web"], 1.0, ["9", "x"]),
@@ -610,49 +667,6 @@ def test_the_catalogue_tells_aggregates_by_how_many_have_them(graph: Graph) -> N
     ]
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
-def test_profiles_are_exported_with_their_traits_and_the_shape_of_the_file(
-    graph: Graph, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export, "PAGE", 2)
-    given: list[dict[str, Any]] = [{"n": n, "tags": ["a", "b"], "mixed": n if n % 2 else "x"} for n in range(5)]
-    batch = [observed(f"o{n}", [f"email:{n}@x.example"], BEGIN, traits) for n, traits in enumerate(given)]
-    batch.append(observed("bare", ["device_id:d"], BEGIN, None))
-    graph.write(lambda tx: observe(tx, batch, RULES, lambda: BEGIN))
-    Segments(graph, RULES, lambda: BEGIN).define("some", "", {"trait": {"name": "n", "atLeast": 3}}, "test")
-    out = tmp_path / f"all.{kind}"
-    many, described = export.export(graph, out, kind, None)
-    assert many == 6
-    columns = json.loads(described.read_bytes())["columns"]
-    assert [(c["name"], c["type"]) for c in columns] == [
-        ("profile_id", "text"),
-        ("created_at", "moment"),
-        ("identifiers", "list of texts"),
-        ("mixed", "json"),
-        ("n", "number"),
-        ("tags", "list of texts"),
-    ]
-    rows = sorted(read_back(out), key=lambda row: str(row["identifiers"]))
-    assert [row.get("n") for row in rows] == [None, 0.0, 1.0, 2.0, 3.0, 4.0]
-    lists = '["a","b"]' if kind == "csv" else ["a", "b"]
-    assert [row.get("tags") or None for row in rows] == [None, *[lists] * 5]
-    of_some, described = export.export(graph, tmp_path / f"some.{kind}", kind, "some")
-    assert (of_some, json.loads(described.read_bytes())["segment"]["name"]) == (2, "some")
-    assert all(row["entered_at"] for row in read_back(tmp_path / f"some.{kind}"))
-    with pytest.raises(export.NothingToExport, match="no segment other"):
-        export.export(graph, out, kind, "other")
-
-
-def read_back(file: Path) -> list[dict[str, Any]]:
-    match file.suffix:
-        case ".parquet":
-            return pq.read_table(file).to_pylist()
-        case ".csv":
-            return read_csv(file).to_pylist()
-        case _:
-            return [json.loads(line) for line in file.read_text().splitlines()]
-
-
 def test_the_command_line(
     graph: Graph, neo4j_connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -678,8 +692,29 @@ def test_the_command_line(
     explained = run(segment_app, "explain", "pros", member["profile_id"])
     assert (explained["is_member"], explained["conditions"][0]["words"]) == (True, 'plan equals "pro"')
     assert run(export_app, "segment", "pros", "--out", str(tmp_path / "pros.csv"))["rows"] == 1
+    rule_file.write_text('{"trait": {"name": "plan", "equals": "free"}}')
+    assert run(segment_app, "define", "pros", str(rule_file), "--replace", "1")["version"] == 2
+    told = run(segment_app, "versions", "pros")["versions"]
+    assert [(one["version"], one["rule"]["trait"]["equals"]) for one in told] == [(2, "free"), (1, "pro")]
+    assert all(one["defined_by"] and one["defined_at"] for one in told)
+    unknown = CliRunner().invoke(segment_app, ["versions", "none", "--json"])
+    assert json.loads(unknown.stdout)["error"]["code"] == "UNKNOWN_SEGMENT"
     assert run(segment_app, "refresh") == {"evaluated": 0}
     assert run(segment_app, "delete", "pros")["deleted"] == "pros"
+
+    rule_file.write_text('{"trait": {"name": "plna", "exists": true}}')
+    (remark,) = run(segment_app, "define", "later", str(rule_file), "--dry-run")["remarks"]
+    assert (remark["code"], remark["path"]) == ("UNKNOWN_TRAIT", ["rule", "trait", "name"])
+    told = CliRunner().invoke(segment_app, ["define", "later", str(rule_file)])
+    assert f"UNKNOWN_TRAIT: rule.trait.name: {remark['message']}" in told.stdout
+    rule_file.write_text('{"trait": {"name": "plan", "atLeast": 1}}')
+    for asked in (["define", "odd"], ["preview"]):
+        wrong = CliRunner().invoke(segment_app, [*asked, str(rule_file), "--json"])
+        error = json.loads(wrong.stdout)["error"]
+        assert (wrong.exit_code, error["code"], error["path"]) == (1, "TYPE_MISMATCH", ["rule", "trait", "atLeast"])
+        wrong = CliRunner().invoke(segment_app, [*asked, str(rule_file)])
+        assert (wrong.exit_code, wrong.stdout) == (1, "")
+        assert f"TYPE_MISMATCH: rule.trait.atLeast: {error['message']}" in wrong.stderr
     refused = CliRunner().invoke(export_app, ["profiles", "--out", str(tmp_path / "x.xlsx")])
     assert refused.exit_code == 2
     assert ".parquet" in refused.output

@@ -1,8 +1,12 @@
 """What a simulation foretells is what the definition of the partition says, and it leaves no trace."""
 
+from typing import Any
+
 import neo4j
+import pytest
 from hypothesis import Phase, given, settings
 from properties.worlds import RULES, SAID, Said, observed
+from sending import said
 from stored import empty, read
 
 from identity_graph.domain.evidence import gather
@@ -41,3 +45,16 @@ def test_other_rules_and_more_observations_give_what_the_partition_says(
             changes[id] = (len(keys), len(parts), joined)
     assert len(changes) <= MOST_AFFECTED
     assert {one.id: (one.size, one.parts, one.others) for one in found.affected} == changes
+
+
+def test_others_may_write_while_it_reads(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules, stream = Rules(), Graph.stream
+    write_batch(graph, [said("one", "cookie_id:a", "cookie_id:b")], rules)
+
+    def meanwhile(self: Graph, name: str, **parameters: Any) -> Any:
+        if name == "verify/links":
+            write_batch(graph, [said("two", "cookie_id:b", "cookie_id:c")], rules)
+        return stream(self, name, **parameters)
+
+    monkeypatch.setattr(Graph, "stream", meanwhile)
+    assert simulate(graph, rules).profiles == (1, 1)

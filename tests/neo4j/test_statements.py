@@ -13,7 +13,7 @@ from stored import empty
 from identity_graph.domain.rules import Rules
 from identity_graph.services.submit import write_batch
 from identity_graph.store import statements
-from identity_graph.store.errors import Refused
+from identity_graph.store.errors import Unavailable
 from identity_graph.store.graph import Graph
 from identity_graph.store.statements import Statement, StatementError, all_statements, statement
 
@@ -21,14 +21,16 @@ from identity_graph.store.statements import Statement, StatementError, all_state
 _RETRACTING = ("of_link", "of_source", "rest")
 SCANS = {
     "audit/list": "there is one node a process that ever served",
+    "crowd/find": "looks at all values of blocking rules, when a model is activated",
     "change/merges": "looks at all changes, when a steward undoes many",
-    "database/is_empty": "looks at one node at most",
+    "database/is_empty": "looks at one node of a kind at most",
     "ingest/totals": "counts once a command",
     "link/refusals": "counts all refused links, for a report",
     "migration/list": "there is one node a migration",
     **{f"model/{verb}": "there are a few models" for verb in ("activate", "active", "list")},
     **{f"retraction/{what}": "looks at all observations, when a steward retracts some" for what in _RETRACTING},
     "export/columns": "reads all profiles, once an export",
+    "rules/history": "there is one node a change of the rules or the model",
     "score/span": "looks at all tallies, once a training",
     "segment/joining": "evaluates a rule over all profiles, once a definition",
     "segment/list": "there are a few segments",
@@ -36,7 +38,9 @@ SCANS = {
     "segment/turning": "looks at all profiles, once a definition",
     "trait/fill": "reads the first of all profiles",
     "trait/list": "there are some thousand traits at most",
+    "change/telling": "looks once for somebody to show",
     "profile/richest": "looks once for somebody to show",
+    "profile/several_devices": "looks once for somebody to show",
     "rules/activate": "there is one node a version of the rules",
     "rules/active": "there is one node a version of the rules",
     "rules/namespaces": "looks at all identifiers, once other rules are applied",
@@ -229,5 +233,5 @@ def test_a_read_is_tried_again_only_where_that_may_help(graph: Graph, monkeypatc
     assert graph.read("ingest/totals") == [(0, 0)]
     assert failing == []
     failing.append(neo4j.exceptions.ClientError("no such thing"))
-    with pytest.raises(Refused):
+    with pytest.raises(Unavailable):
         graph.read("ingest/totals")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import neo4j
@@ -10,20 +11,30 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from properties.worlds import JUNK, RULES, SAID, Said, observed
-from stored import Stored, empty, problems, read
+from sending import said
+from stored import Stored, empty, observable, problems, read
 from test_stateful import BATCH, Program
 
 from identity_graph.domain.decision import VERDICTS, Accepted
+from identity_graph.domain.evidence import Observation
+from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.rules import Rules
-from identity_graph.services.lookup import Freshness, Lookup
-from identity_graph.services.profiles import Profiles
-from identity_graph.services.stewardship import Declined, Done, Observations, Stewards
+from identity_graph.domain.survivorship import AGGREGATE
+from identity_graph.services.declined import Declined
+from identity_graph.services.lookup import NOW, Found, Freshness, Lookup
+from identity_graph.services.observe import observe
+from identity_graph.services.overrides import Override
+from identity_graph.services.profiles import MAX_PAGE, Profiles
+from identity_graph.services.segments import Segments
+from identity_graph.services.stewardship import Done, Observations, Stewards
 from identity_graph.services.submit import now, write_batch
 from identity_graph.services.verify import verify
 from identity_graph.store.graph import Graph
 
 Do = Callable[[bool], Done]
 """An act, as a dry run or in earnest."""
+Seen = dict[str, Any]
+"""What readers see, by identifiers' keys and profiles' ids."""
 WHO = ("ann", "because")
 #: A history takes seconds, and to make it smaller minutes: it is shown as it was found.
 FOUND = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -37,6 +48,7 @@ ACTS = st.one_of(
     st.tuples(st.just("let_meet"), ANY),
     st.tuples(st.just("retract"), st.sets(ANY, min_size=1, max_size=3)),
     st.tuples(st.just("retract"), st.sets(ANY, min_size=1, max_size=3)),
+    st.tuples(st.just("override"), ANY, st.sampled_from(["n", "m"]), st.sampled_from([None, 1, 3, "x"])),
     st.tuples(st.just("undo"), ANY),
     st.tuples(st.just("undo"), ANY),
 )
@@ -53,8 +65,15 @@ class History(Program):
 
     def play(self, rules: Rules, steps: list[Any]) -> None:
         self.start(rules)
-        self.snapshots: list[tuple[int, dict[str, str], dict[str, str]]] = []
+        self.snapshots: list[tuple[int, dict[str, str], dict[str, str], Seen]] = []
+        self.known: set[str] = set()
+        lookup = Lookup(self.graph, rules, self.executor)
+        self.profiles = Profiles(self.graph, rules, lookup, self.executor), lookup
         self.stewards = Stewards(self.graph, rules, now)
+        segments = Segments(self.graph, rules, now)
+        segments.define("ones", "", {"trait": {"name": "n", "atLeast": 1}}, "ann")
+        segments.define("buyers", "", {"trait": {"name": "lifetime_value", "atLeast": 0.05}}, "ann")
+        self.stored = read(self.driver)
         for step in steps:
             if isinstance(step, list):
                 self.submit(step, False)
@@ -63,7 +82,9 @@ class History(Program):
                 do = getattr(self, name)(*arguments)
                 if do:
                     self.act(do, back)
-            self.snapshots.append((now(), self.stored.home, leads(self.stored)))
+            self.known |= self.stored.identifiers.keys()
+            seen = self.look(NOW)
+            self.snapshots.append((now(), self.stored.home, leads(self.stored), seen))
         assert verify(self.graph, rules).findings == {}
         self.look_back()
 
@@ -112,6 +133,13 @@ class History(Program):
         ids = tuple(sorted({known[n % len(known)] for n in some}))
         return lambda dry: self.stewards.retract(Observations(ids), 10, *WHO, dry_run=dry)[0].done
 
+    def override(self, one: int, trait: str, value: Any) -> Do | None:
+        ids = sorted(self.stored.profiles)
+        if not ids:
+            return None
+        said = Override(trait, value)
+        return lambda dry: self.stewards.override(ids[one % len(ids)], said, None, *WHO, dry_run=dry)[0]
+
     def act(self, do: Do, back: bool) -> None:
         """Try it, do it, and perhaps take it back: a trial writes nothing, and what is taken back was never."""
         before = self.stored
@@ -125,15 +153,23 @@ class History(Program):
         assert isinstance(foretold, Done)
         assert sorted(c.kind for c in foretold.changes) == sorted(c.kind for c in done.changes)
         self.settle()
-        p = self.stored.profiles[done.profile.id]
-        assert (p["size"], p["version"]) == (done.profile.size, done.profile.version)
+        if done.profile:
+            p = self.stored.profiles[done.profile.id]
+            assert (p["size"], p["version"]) == (done.profile.size, done.profile.version)
         new = {id for id, c in self.stored.changes.items() if c["kind"] not in VERDICTS}
         assert {c.id for c in done.changes} == new - before.changes.keys()
         if back and done.changes:
-            self.stewards.undo(done.changes[-1].id, None, *WHO)
+            then = self.stored
+            undone, _ = self.stewards.undo(done.changes[-1].id, None, *WHO)
             self.settle()
-            assert self.stored.home == before.home, [(c.kind, c.participants) for c in done.changes]
+            assert observable(self.stored) == observable(before), [(c.kind, c.participants) for c in done.changes]
             assert {id for id, p in self.stored.profiles.items() if p["status"] == "ACTIVE"} == before.active.keys()
+            redone, _ = self.stewards.undo(undone.changes[-1].id, None, *WHO)
+            self.settle()
+            assert observable(self.stored) == observable(then), [(c.kind, c.participants) for c in undone.changes]
+            self.stewards.undo(redone.changes[-1].id, None, *WHO)
+            self.settle()
+            assert observable(self.stored) == observable(before), [(c.kind, c.participants) for c in redone.changes]
 
     def settle(self) -> None:
         self.stored = read(self.driver)
@@ -148,18 +184,42 @@ class History(Program):
     def _expect_old_ids_to_lead_home(self, before: Stored, after: Stored) -> None:
         assert leads(after) == self.led()
 
+    def look(self, fresh: Freshness) -> Seen:
+        """What readers see of every identifier and profile that ever was; but for when identifiers were seen,
+        and aggregates, which are of now."""
+        profiles, lookup = self.profiles
+        keys, ids = sorted(self.known), sorted(self.stored.profiles)
+
+        async def person(id: str) -> tuple[Any, ...] | None:
+            state, members, records, golden, segments = await asyncio.gather(
+                profiles.state(id, fresh),
+                profiles.members(id, MAX_PAGE, fresh=fresh),
+                profiles.records(id, MAX_PAGE, fresh=fresh),
+                profiles.golden_record(id, fresh),
+                profiles.segments(id, fresh),
+            )
+            if state is None:
+                return None
+            plain = [(m.key, m.state, sorted(m.sources), m.is_device) for m in members.items]
+            said = [trait for trait in golden if trait.rule != AGGREGATE]
+            return replace(state, version=0), plain, members.total, records, said, segments
+
+        async def everything() -> Seen:
+            found = await lookup.resolve([split_key(key) for key in keys], fresh)
+            people = await asyncio.gather(*map(person, ids))
+            return dict(zip(keys, found, strict=True)) | dict(zip(ids, people, strict=True))
+
+        return asyncio.run(everything())
+
     def look_back(self) -> None:
-        profiles = Profiles(self.graph, self.rules, Lookup(self.graph, self.rules, self.executor), self.executor)
-
-        async def led_then(ids: list[str], at: int) -> dict[str, str]:
-            states = await asyncio.gather(*(profiles.state(id, Freshness(as_of=at)) for id in ids))
-            return {id: state.id for id, state in zip(ids, states, strict=True) if state}
-
-        ever = sorted({key for _, home, _ in self.snapshots for key in home} | self.stored.identifiers.keys())
-        for at, home, led in self.snapshots:
-            rows = self.graph.read("lookup/as_of", keys=ever, at=at)[0][0]
-            assert {key: id for key, state, id in rows if state != "BLOCKED"} == home
-            assert asyncio.run(led_then(list(self.stored.profiles), at)) == led
+        for at, home, led, seen in self.snapshots:
+            then = self.look(Freshness(as_of=at))
+            assert {name: then[name] for name in seen} == seen
+            later = [then[name] for name in then.keys() - seen.keys()]
+            assert not any(one.profile if isinstance(one, Found) else one for one in later)
+            rows = self.graph.read("lookup/as_of", keys=sorted(self.stored.identifiers.keys() | home), at=at)[0][0]
+            assert {key: id for key, _, _, id in rows if id} == home
+            assert {id: one[0].id for id, one in then.items() if isinstance(one, tuple)} == led
 
 
 def attempt(do: Do, dry_run: bool) -> Done | str:
@@ -240,3 +300,80 @@ def test_an_undone_merge_is_as_if_it_had_not_been(
     stewards.undo(undone.changes[0].id, None, *WHO)
     assert read(driver).home == merged.home
     assert problems(read(driver), [*taken, *bridge, *again], rules, {JUNK}) == []
+
+
+@settings(max_examples=max(1, settings().max_examples // 10), phases=FOUND)
+@given(RULES, st.permutations(range(4)), st.permutations(range(4)), st.lists(ACTS, min_size=4, max_size=4))
+def test_independent_changes_are_undone_in_any_order(
+    history: History, rules: Rules, done_in: list[int], undone_in: list[int], acts: list[tuple[Any, ...]]
+) -> None:
+    """Four groups of people, and an act in each: undone in any order, everything is as before any of them."""
+    graph, driver = history.graph, history.driver
+    history.start(rules)
+    groups: list[list[Observation]] = []
+    for n in range(4):
+        one, two = ("cookie", f"{n}a"), ("cookie", f"{n}b")
+        said = [
+            ([one], 1, "web"),
+            ([one, ("cookie", f"{n}c")], 2, "web"),
+            ([two], 3, "crm"),
+            ([two, ("cookie", f"{n}d")], 4, "web"),
+        ]
+        groups.append(observed(said, rules, f"group{n}-"))
+        write_batch(graph, groups[-1], rules)
+    history.stewards = Stewards(graph, rules, now)
+    before = history.stored = read(driver)
+    made: dict[int, Done] = {}
+    for n in done_in:
+        # Only what there is of its group can be chosen.
+        history.stored = _only(read(driver), {o.id for o in groups[n]}, f"cookie:{n}")
+        name, *arguments = acts[n]
+        do = getattr(history, name)(*arguments) if name not in ("undo", "let_meet") else None
+        found = attempt(do, False) if do else ""
+        if isinstance(found, Done) and found.changes:
+            made[n] = found
+    for n in undone_in:
+        if n in made:
+            history.stewards.undo(made[n].changes[-1].id, None, *WHO)
+    after = read(driver)
+    assert observable(after) == observable(before)
+    assert leads(after) == leads(before)
+    assert verify(graph, rules).findings == {}
+
+
+def _only(stored: Stored, observations: set[str], beginning: str) -> Stored:
+    """What there is of the identifiers whose keys begin so."""
+    keys = {key for key in stored.identifiers if key.startswith(beginning)}
+    ids = {stored.home[key] for key in keys if key in stored.home}
+    return replace(
+        stored,
+        identifiers={key: stored.identifiers[key] for key in keys},
+        profiles={id: stored.profiles[id] for id in ids},
+        members=[row for row in stored.members if row["key"] in keys],
+        observations={id: o for id, o in stored.observations.items() if id in observations},
+    )
+
+
+LONG = 150
+
+
+def test_a_long_chain_of_merges_is_told_whole_and_comes_back_whole(graph: Graph, driver: neo4j.Driver) -> None:
+    """Each profile ends in the one that is older by one, so the youngest is as deep as there are profiles."""
+    rules, keys = Rules(), [f"cookie_id:c{n}" for n in range(LONG)]
+    sent = [said(f"seen-{n}", key) for n, key in enumerate(keys)]
+    sent += [said(f"link-{n}", keys[n - 1], keys[n]) for n in reversed(range(1, LONG))]
+    answers, _ = graph.write(lambda tx: [answer for o in sent for answer in observe(tx, [o], rules, now)])
+    ids = [answer.profile.id for answer in answers[:LONG] if isinstance(answer, Accepted) and answer.profile]
+
+    def tree(id: str) -> set[tuple[str, str]]:
+        return {(ended, into) for ended, into, *_ in graph.read("lineage/tree", ids=[id], limit=LONG)[0][0][0][1]}
+
+    assert tree(ids[0]) == {(ids[n], ids[n - 1]) for n in range(1, LONG)}
+    last = answers[-1]
+    assert isinstance(last, Accepted)
+    Stewards(graph, rules, now).undo(last.changes[0].id, None, *WHO)
+    assert tree(ids[0]) == set()
+    assert tree(ids[1]) == {(ids[n], ids[n - 1]) for n in range(2, LONG)}
+    ((led,),) = graph.read("profile/state", ids=ids)
+    assert {row[0]: row[1] for row in led} == {ids[0]: ids[0]} | dict.fromkeys(ids[1:], ids[1])
+    assert {loser["survivor"] for loser in read(driver).tombstones} == {ids[1]}

@@ -36,6 +36,7 @@ def story() -> list[Sequence[Observation]]:
         tablet[:4],
         tablet[4:],
         [said("c1", "user_id:c", "phone:+31612345678", observedAt=day[6])],
+        [said("d1", "cookie_id:d", observedAt=day[7]), said("e1", "cookie_id:e", observedAt=day[7])],
     ]
 
 
@@ -149,6 +150,13 @@ HARM = {
     "MATCH (c:Change) SET c.moved = c.moved[1..]": "move that no change tells",
     "MATCH (c:Change {kind: 'RETRACTED'}) SET c.moved = []": "member that left without a change that tells it",
     "MATCH (c:Change) SET c.moved = c.moved + 'user_id:c'": "change that tells a move that never was",
+    "MATCH (a {key: 'cookie_id:d'})-[m:MEMBER_OF]->(p), (b {key: 'cookie_id:e'})-[n:MEMBER_OF]->(q) "
+    "WITH a, b, p, q, m, n, m.since AS since DELETE m, n CREATE (a)-[:MEMBER_OF {member: a.key, since: since}]->(q), "
+    "(b)-[:MEMBER_OF {member: b.key, since: since}]->(p)": "member that is not where the changes lead",
+    "MATCH (i:Identifier {key: 'cookie_id:d'}) SET i.joined = null": "member that is not where the changes lead",
+    "MATCH (i {key: 'user_id:a'})-[m:MEMBER_OF]->(p) WITH i, m, p DELETE m WITH i, p "
+    "MATCH (q:Profile {status: 'ACTIVE'}) WHERE q.id <> p.id WITH i, q LIMIT 1 "
+    "CREATE (i)-[:MEMBER_OF {member: i.key, since: 0}]->(q)": "member that is not where the changes lead",
     "MATCH (:Record)-[h:HAS]->() DELETE h": "record without the anchor that it names",
     "MATCH (r:Record {record_id: '1'}) SET r.record_id = '2'": "record without the anchor that it names",
     "MATCH (r:Record), (i:Identifier {key: 'user_id:c'}) CREATE (r)-[:HAS]->(i)": (

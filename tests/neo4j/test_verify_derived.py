@@ -1,6 +1,7 @@
 """`verify` derives golden values, tallies and memberships in segments again, and tells what differs, but no values."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,13 +12,12 @@ from sending import said
 from stored import read
 
 from identity_graph.domain.intake import EPOCH
-from identity_graph.domain.rules import Rules
-from identity_graph.services import catalogue
+from identity_graph.domain.rules import Limits, Rules
 from identity_graph.services.catalogue import read_catalogue
 from identity_graph.services.expire import expire
 from identity_graph.services.live import show_again
 from identity_graph.services.lookup import NOW
-from identity_graph.services.overrides import Override, Overrides
+from identity_graph.services.overrides import Override
 from identity_graph.services.segments import SETTLED, Segments
 from identity_graph.services.stewardship import Observations, Stewards
 from identity_graph.services.submit import now, write_batch
@@ -55,13 +55,13 @@ def lived(graph: Graph) -> Graph:
     write_batch(graph, batch, RULES)
     segments.define("buyers", "", {"trait": {"name": "lifetime_value", "atLeast": 1}}, "test")
     segments.define("recent", "", {"seen": {"withinDays": 5}}, "test")
-    Overrides(graph, RULES, now).apply(home(graph, CY), Override("name", "Cyrus", *WHO))
+    stewards.override(home(graph, CY), Override("name", "Cyrus"), None, *WHO)
     graph.write(score)
     done, _ = stewards.merge([home(graph, BOB), home(graph, CY)], None, *WHO)
     stewards.undo(next(c.id for c in done.changes if c.kind == "MERGED"), None, *WHO)
     stewards.split(home(graph, ADA), {"device_id:0a1b-ada"}, None, *WHO)
     stewards.retract(Observations(ids=("r1",)), 1, *WHO)
-    expire(graph, {"purchase": 30}, now(), lambda type, many: None)
+    expire(graph, replace(RULES, retention={"purchase": 30}), now(), lambda type, many: None)
     return graph
 
 
@@ -180,10 +180,10 @@ def test_a_definition_is_judged_once_it_was_followed(lived: Graph, driver: neo4j
     assert Segments(lived, RULES, now).members("buyers", 10, "", NOW)[2] == 1
 
 
-def test_a_name_beyond_those_of_a_full_source_may_show_later(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "MAX_NAMES", 1)
-    write_batch(graph, [happened("o1", ADA, source="crm", traits={"a": 1, "b": 2})], RULES)
-    write_batch(graph, [happened("o2", BOB, source="pos", traits={"b": 2})], RULES)
+def test_a_name_beyond_those_of_a_full_source_may_show_later(graph: Graph) -> None:
+    few = replace(RULES, limits=Limits(trait_names=1))
+    write_batch(graph, [happened("o1", ADA, source="crm", traits={"a": 1, "b": 2})], few)
+    write_batch(graph, [happened("o2", BOB, source="pos", traits={"b": 2})], few)
     assert graph.read_many(read_catalogue).full == {"crm"}
     assert found(graph) == {}
 

@@ -48,7 +48,7 @@ def _rules(conflicts: bool) -> st.SearchStrategy[Rules]:
             NamespaceRule(unique=unique, limit=limit, priority=priority, fan_out=fan_out)
             for unique, limit in ((True, None), (True, None), (False, None), (False, 1), (False, 2), (False, 3))
             for priority in (1, 2, 3)
-            for fan_out in ((None, 1, 1, 2) if conflicts else (None,))
+            for fan_out in ((None, 0, 1, 1, 2) if conflicts else (None,))
         ]
     )
     return st.builds(

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import tomllib
 import zipfile
 from functools import cache
@@ -20,8 +21,11 @@ from packaging.version import Version
 from pydantic import AliasChoices
 from typer.main import get_command
 
+from identity_graph.api.keys import Scope
 from identity_graph.cli import app
+from identity_graph.neo4j_runtime.server import write_configuration
 from identity_graph.settings import Settings
+from identity_graph.store.statements import migrations
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
@@ -82,6 +86,12 @@ def test_cypher_is_written_in_cypher_files_only() -> None:
         if CYPHER_CLAUSE.search(node.value)
     ]
     assert found == []
+
+
+def test_migrations_are_numbered_one_by_one() -> None:
+    """Two of one number, made side by side, would come in the order of their names."""
+    numbers = [name.partition("__")[0] for name, _ in migrations()]
+    assert numbers == [f"V{number:04}" for number in range(1, len(numbers) + 1)]
 
 
 def code_strings(tree: ast.AST) -> list[ast.Constant]:
@@ -216,21 +226,50 @@ def test_documented_make_targets_exist() -> None:
 
 
 def test_documented_commands_and_options_exist() -> None:
-    problems: list[str] = []
     used = [line for _, line in shell_lines() if line.startswith("identity-graph ")]
-    for line in used:
-        command = get_command(app)
-        for word in line.split()[1:]:
-            subcommands = getattr(command, "commands", {})
-            if word in subcommands:
-                command = subcommands[word]
-            elif subcommands:
-                problems.append(f"{line}: no command {word}")
-                break
-            elif word.startswith("--") and word.partition("=")[0] not in {o for p in command.params for o in p.opts}:
-                problems.append(f"{line}: no option {word}")
     assert used
-    assert problems == []
+    assert [problem for line in used for problem in wrong_with(line)] == []
+
+
+def wrong_with(line: str) -> list[str]:
+    """What a line names that the command line does not have."""
+    command = get_command(app)
+    problems: list[str] = []
+    for word in line.split()[1:]:
+        subcommands = getattr(command, "commands", {})
+        if word in subcommands:
+            command = subcommands[word]
+        elif subcommands:
+            return [f"{line}: no command {word}"]
+        elif word.startswith("--") and word.partition("=")[0] not in {o for p in command.params for o in p.opts}:
+            problems.append(f"{line}: no option {word}")
+    return problems
+
+
+def test_the_help_of_every_command_has_an_example_that_works() -> None:
+    examples = {name: re.findall(r"Example: (.+)", text) for name, text in helps(get_command(app), "identity-graph")}
+    lacking = [name for name, lines in examples.items() if not any(line.startswith(name) for line in lines)]
+    assert lacking == []
+    assert [problem for lines in examples.values() for line in lines for problem in wrong_with(line)] == []
+
+
+def helps(command: Any, name: str) -> list[tuple[str, str]]:
+    """The help of each command below this one."""
+    if not hasattr(command, "commands"):
+        return [(name, command.help or "")]
+    return [found for word in command.commands for found in helps(command.commands[word], f"{name} {word}")]
+
+
+def test_the_scopes_of_keys_are_named_where_they_are_chosen() -> None:
+    (option,) = [p for p in get_command(app).commands["keys"].commands["new"].params if p.name == "scope"]
+    assert [scope.value for scope in Scope if scope.value not in option.help] == []
+
+
+def test_the_example_of_a_statement_is_one() -> None:
+    (header,) = re.findall(r"((?:^  // .+\n)+)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    lines = textwrap.dedent(header)
+    name = lines.partition("// name: ")[2].partition("\n")[0]
+    assert (ROOT / "cypher" / "statements" / f"{name}.cypher").read_text().startswith(lines)
 
 
 def test_every_command_stands_in_the_readme_and_nothing_else() -> None:
@@ -266,6 +305,32 @@ def test_compose_publishes_to_loopback_only_and_holds_no_secret() -> None:
         if re.search(r"PASSWORD|AUTH|KEY", key) and not re.fullmatch(r"(neo4j/)?\$\{\w+:\?.*\}", str(value))
     ]
     assert secrets == []
+
+
+def test_compose_runs_the_database_as_it_is_run_embedded(tmp_path: Path) -> None:
+    """Its time-outs are those that the service's own are nested around, wherever the database runs."""
+    write_configuration(tmp_path, "2026.09.0", 7687, 64)
+    lines = (tmp_path / "conf" / "neo4j.conf").read_text().splitlines()
+    embedded = dict(line.split("=", 1) for line in lines if "=" in line)
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["neo4j"]
+    composed = {
+        re.sub("_+", lambda bar: "_" if len(bar[0]) > 1 else ".", name.removeprefix("NEO4J_")): value
+        for name, value in service["environment"].items()
+        if name != "NEO4J_AUTH"
+    }
+    assert {name for name in composed if not name.startswith("server.memory.")} <= embedded.keys()
+    waits = {name for name in embedded if name.startswith(("db.transaction", "db.lock", "dbms.cypher"))}
+    assert {name: composed.get(name) for name in waits} == {name: embedded[name] for name in waits}
+
+
+def test_the_image_runs_as_nobody_special_on_what_the_lock_names() -> None:
+    """Root in a container is root of what it mounts, and a package without its hash is whatever an index says."""
+    stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")
+    assert re.findall(r"^USER (.+)$", stages[-1], re.MULTILINE)[-1] not in ("root", "0")
+    installs = re.findall(r"pip install (.+)", "".join(stages))
+    assert installs
+    assert [how for how in installs if "--require-hashes" not in how and "--no-deps" not in how] == []
+    assert any(how.endswith("-r requirements.lock") for how in installs)
 
 
 def test_the_wheel_works_outside_the_checkout(tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 from identity_graph.cli_rules import rules_app
 from identity_graph.domain.cleaning import Step
 from identity_graph.domain.identifiers import identify
+from identity_graph.domain.intake import Rejection, parse_observation
 from identity_graph.domain.rules import (
     BLOCKED_PATTERNS,
     BLOCKED_PHONES,
     Blocked,
+    Limits,
     NamespaceClass,
     NamespaceRule,
     Normaliser,
@@ -86,6 +88,11 @@ def test_everything_that_can_be_said() -> None:
         [namespaces]
         member_no = { class = "CROSS_DEVICE", unique = true, limit = "none", priority = 1, normaliser = "lower" }
 
+        [namespaces.crm_id]
+        clean = ["trim", "upper"]
+        rewrite = { 'NL-(\\d{1,9})' = '\\1' }
+        map = { "Walk-in" = "anonymous" }
+
         [blocked]
         values = ["Walk-In", "ＮＩＸ"]
         patterns = ['test-\\d{1,9}']
@@ -120,6 +127,12 @@ def test_everything_that_can_be_said() -> None:
     assert rules.rule("ios.id") == NamespaceRule(cls=NamespaceClass.DEVICE, limit=None, fan_out=2)
     assert rules.rule("member_no") == NamespaceRule(unique=True, priority=1, normaliser=Normaliser.LOWER, fan_out=2)
     assert rules.rule("phone") == default.rule("phone")
+    assert rules.rule("crm_id") == replace(
+        default.rule("crm_id"),
+        clean=(Step.TRIM, Step.UPPER),
+        patterns=((r"NL-(\d{1,9})", r"\1"),),
+        values={"walk-in": "anonymous"},
+    )
     assert rules.blocked == Blocked(
         values=default.blocked.values | {"walk-in", "ｎｉｘ"},
         patterns=(*BLOCKED_PATTERNS, r"test-\d{1,9}"),
@@ -185,7 +198,7 @@ def test_every_mistake_at_once_each_with_its_line_and_advice() -> None:
             "default_region",
             'found \'UK\'. Expected a country code of two capital letters such as "NL" or "GB".',
         ),
-        (7, "defaults.fan_out", "found 'never'. Expected a whole number of at least 1, or \"none\"."),
+        (7, "defaults.fan_out", "found 'never'. Expected a whole number of at least 0, or \"none\"."),
         (
             9,
             "namespaces.email.class",
@@ -347,12 +360,12 @@ def command() -> typer.Typer:
 
 def test_check_shows_what_the_rules_amount_to(command: typer.Typer, tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
-    file.write_text("[namespaces.email]\nlimit = 3\n[namespaces.member_no]\nunique = true\n")
+    file.write_text("[namespaces.email]\nlimit = 3\n[namespaces.member_no]\nunique = true\nfan_out = 0\n")
     ran = CliRunner().invoke(command, ["rules", "check", str(file)])
     assert ran.exit_code == 0
     rows = {line.split()[0]: line.split()[1:] for line in ran.stdout.splitlines() if line.split()}
     assert rows["email"] == ["EMAIL", "3", "4", "email", "5", "changed"]
-    assert rows["member_no"] == ["CROSS_DEVICE", "yes", "10", "text", "5", "new"]
+    assert rows["member_no"] == ["CROSS_DEVICE", "yes", "10", "text", "0", "new"]
     assert "changed" not in rows["phone"]
 
 
@@ -382,6 +395,7 @@ def test_check_speaks_json(command: typer.Typer, tmp_path: Path) -> None:
         "key": "size_cap",
         "message": "found -5",
         "advice": "Expected a whole number of at least 1 (identifiers a profile).",
+        "code": "INVALID_RULES",
     }
     assert (bad.exit_code, json.loads(bad.stdout)) == (1, {"usable": False, "problems": [problem]})
 
@@ -431,6 +445,68 @@ def test_mistakes_in_the_rule_of_a_trait() -> None:
     assert '"lb"' in said[6]
     assert "can take very long" in said[7]
     assert "names a group" in said[8]
+
+
+def test_limits_are_numbers_within_bounds() -> None:
+    rules = parse_rules("[limits]\ntrait_bytes = 100\n")
+    assert (rules.limits, parse_rules("").limits) == (Limits(100, 1_000), Limits(16_384, 1_000))
+    assert Rules.from_json(rules.as_json()) == rules
+    assert [(line, key) for line, key, _ in problems("[limits]\ntrait_bytes = 40000\ntrait_names = 0\nx = 1")] == [
+        (2, "limits.trait_bytes"),
+        (3, "limits.trait_names"),
+        (4, "limits.x"),
+    ]
+
+
+def test_a_limit_is_kept_to() -> None:
+    few = Rules(limits=Limits(trait_bytes=10))
+    raw = {"id": "1", "source": "crm", "identifiers": [{"namespace": "email", "value": "a@x.org"}]}
+    taken = parse_observation(raw | {"traits": {"a": "x" * 8}}, few, 1)
+    refused = parse_observation(raw | {"traits": {"a": "x" * 9}}, few, 1)
+    assert not isinstance(taken, Rejection)
+    assert isinstance(refused, Rejection)
+    assert (refused.code, refused.path) == ("PAYLOAD_TOO_LARGE", ("traits", "a"))
+
+
+def test_what_is_wrong_has_a_code() -> None:
+    with pytest.raises(RulesFileError) as caught:
+        parse_rules("[blocked]\npatterns = ['(a+)+', '(', 3]\nx = 1")
+    assert [(p.code, p.key) for p in caught.value.problems] == [
+        ("EXPLODING_PATTERN", "blocked.patterns[0]"),
+        ("INVALID_PATTERN", "blocked.patterns[1]"),
+        ("INVALID_RULES", "blocked.patterns[2]"),
+        ("INVALID_RULES", "blocked.x"),
+    ]
+
+
+def test_mistakes_in_the_cleaning_of_a_namespace() -> None:
+    found = problems("""\
+        [namespaces.a]
+        clean = ["trim", "uper"]
+        [namespaces.b]
+        clean = ["country"]
+        [namespaces.c]
+        rewrite = { '(a+)+' = "x" }
+        [namespaces.d]
+        rewrite = { 'a' = '\\1' }
+        [namespaces.e]
+        unit = "kg"
+        [namespaces.f]
+        map = { "a" = 1 }
+        [defaults]
+        clean = "trim"
+    """)
+    told = {
+        (2, "namespaces.a.clean[1]"): 'Did you mean "upper"?',
+        (4, "namespaces.b.clean[0]"): 'one of "trim", "lower", "upper", "postcode"',
+        (6, "namespaces.c.rewrite.(a+)+"): "can take very long",
+        (7, "namespaces.d"): "names a group",
+        (10, "namespaces.e.unit"): "unknown key",
+        (12, "namespaces.f.map.a"): "found 1",
+        (14, "defaults.clean"): "a list of steps",
+    }
+    assert [place for *place, _ in found] == [list(place) for place in told]
+    assert [words for (*_, said), words in zip(found, told.values(), strict=True) if words not in said] == []
 
 
 # --- Events

@@ -1,6 +1,6 @@
 // name: batch/write
 // summary: All that was decided of a batch, in one round trip, which costs as much as ten rows do; the elements of new profiles, and what golden records and segments need. A list that is left out is empty. Profiles and identifiers are numbered in the order in which they come.
-// params: rows: Map, at: Integer, cause: String, act: String, actor: String, reason: String, rules: String
+// params: rows: Map, at: Integer, by: Map
 // returns: made: List<String>, golden: List<List<Any>>, revisions: List<List<String>>, superseded: Boolean
 // access: write
 // index: link_id, record_key, revision_key, rules_version, tally_key
@@ -33,7 +33,8 @@ CALL (profiles) {
   UNWIND $rows.new_identifiers AS row
   WITH row, profiles[row[8]] AS p
   CREATE (i:Identifier {
-    key: row[0], raw: row[1], first_seen: row[2], last_seen: row[3], sources: row[4], state: row[5], partners: row[6]
+    key: row[0], raw: row[1], first_seen: row[2], last_seen: row[3], sources: row[4], state: row[5], partners: row[6],
+    joined: p.id
   })-[:MEMBER_OF {member: row[0], since: $at}]->(p)
   FOREACH (_ IN CASE WHEN row[7] THEN [1] ELSE [] END | SET i:Device)
   RETURN collect(i) AS new
@@ -48,12 +49,15 @@ CALL () {
 }
 CALL () {
   // Identifiers that were seen again: element, first_seen, last_seen, sources, partners, state (null: unchanged). What
-  // no profile guards is locked first, as batch/lock does. Without a source it was only named by a person so far.
+  // no profile guards is locked first, as batch/lock does. Without a source it was only named by a person so far. Its
+  // former states and sources are kept, each until when: see domain/past.
   UNWIND $rows.identifiers AS row
   MATCH (i:Identifier) WHERE elementId(i) = row[0]
   FOREACH (_ IN CASE WHEN i.state = 'ACTIVE' THEN [] ELSE [1] END | SET i.lock = 0)
   SET i.first_seen = CASE WHEN row[1] < i.first_seen OR i.sources = '' THEN row[1] ELSE i.first_seen END,
       i.last_seen = CASE WHEN row[2] > i.last_seen OR i.sources = '' THEN row[2] ELSE i.last_seen END,
+      i.was = CASE WHEN row[5] IS NULL AND all(source IN row[3] WHERE source IN split(i.sources, '\t')) THEN i.was
+        ELSE coalesce(i.was + '\n', '') + toString($at) + '\t' + i.state + '\t' + i.sources END,
       i.sources = reduce(known = i.sources, source IN row[3] |
         CASE WHEN known = '' THEN source WHEN source IN split(known, '\t') THEN known ELSE known + '\t' + source END),
       i.partners = coalesce(row[4], i.partners),
@@ -137,11 +141,11 @@ CALL (profiles) {
 }
 CALL (profiles, absorbed) {
   // Lineage: id, kind, link id, observation id, moved keys (null: all of whom it absorbed), participants as pairs of
-  // profile and role, the last one absorbed.
+  // profile and role, the last one absorbed, version of the model whose link it was (null: none's).
   UNWIND $rows.changes AS row
   CREATE (c:Change {
-    id: row[0], kind: row[1], cause: $cause, link: row[2], observation: row[3], at: $at,
-    act: $act, actor: $actor, reason: $reason, rules_version: $rules,
+    id: row[0], kind: row[1], cause: $by.kind, link: row[2], observation: row[3], at: $at,
+    act: $by.act, actor: $by.actor, reason: $by.reason, rules_version: $by.rules, matched_by: row[6],
     moved: coalesce(row[4], head([one IN absorbed WHERE one[0] = row[5][-1][0] | one[1]]), [])
   })
   WITH c, profiles, row
@@ -238,7 +242,7 @@ CALL () {
 }
 CALL () {
   // Whether other rules took the place of those that decided.
-  OPTIONAL MATCH (r:Rules {version: $rules})
+  OPTIONAL MATCH (r:Rules {version: $by.rules})
   RETURN NOT coalesce(r.active, true) AS superseded
 }
 RETURN [p IN born | elementId(p)] AS made, golden, revisions, superseded

@@ -7,10 +7,10 @@
 MATCH (c:Change)
 WHERE c.kind = 'MERGED' AND c.cause = 'LINK' AND (c.at < $at OR (c.at = $at AND c.id < $id))
   AND ($since IS NULL OR c.at >= $since) AND ($until IS NULL OR c.at < $until)
+  AND ($model IS NULL OR c.matched_by = $model)
 WITH c, c.link AS link
 MATCH (a:Identifier)-[l:LINK {id: link}]->(b:Identifier)
 WHERE ($source IS NULL OR (l.kind = 'OBSERVED' AND l.source = $source))
-  AND ($model IS NULL OR (l.kind = 'MATCHED' AND l.source = $model))
   AND ($key IS NULL OR a.key = $key OR b.key = $key)
 WITH c WHERE NOT EXISTS { MATCH (w:CannotLink {undoes: c.id}) WHERE w.lifted_at IS NULL }
 WITH c ORDER BY c.at DESC, c.id DESC

@@ -1,8 +1,11 @@
 // name: database/is_empty
-// summary: Whether no identifier was ever written.
+// summary: Whether nothing was ever written but the rules in force: what else is there would be lost where another graph takes its place.
 // params: none
 // returns: empty: Boolean
 // access: read
 // index: none
-OPTIONAL MATCH (i:Identifier) WITH i LIMIT 1
-RETURN i IS NULL AS empty
+RETURN NOT EXISTS { (:Identifier) }
+  AND NOT EXISTS { (:Segment) }
+  AND NOT EXISTS { (:Model) }
+  AND NOT EXISTS { (:Audit) }
+  AND COUNT { (:Rules) } <= 1 AS empty

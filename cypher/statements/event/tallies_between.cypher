@@ -1,5 +1,5 @@
 // name: event/tallies_between
-// summary: The same as event/tallies, of the identifiers that were members at a moment, counted from the events that are kept, since a moment. When identifiers were seen last in between is not kept, so that is told as far as it is.
+// summary: The same as event/tallies, of the identifiers that were members at a moment, counted from the events that are kept, since a moment. When an identifier that was seen since was seen last before is not kept: null then.
 // params: ids: List<String>, since: Integer, at: Integer
 // returns: found: List<List<Any>>
 // access: read
@@ -23,7 +23,6 @@ CALL (i) {
     sum(e.amount) AS amount
   RETURN collect([type, source, many, first, last, amount]) AS tallies
 }
-WITH id, tallies, CASE WHEN i.first_seen <= $at THEN i.first_seen END AS first,
-  CASE WHEN i.last_seen <= $at THEN i.last_seen WHEN i.first_seen <= $at THEN i.first_seen END AS last
+WITH id, tallies, CASE WHEN i.first_seen <= $at THEN i.first_seen END AS first, i.last_seen AS last
 WITH id, min(first) AS first, max(last) AS last, reduce(all = [], some IN collect(tallies) | all + some) AS tallies
-RETURN collect([id, first, last, tallies]) AS found
+RETURN collect([id, first, CASE WHEN last <= $at THEN last END, tallies]) AS found

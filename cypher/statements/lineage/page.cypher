@@ -1,5 +1,5 @@
 // name: lineage/page
-// summary: Pages of what happened to profiles and to all that were merged into them, newest first, by a moment at the latest; each entry as lineage/changes tells it, with the link that brought it about as link/details tells that. Rows: profile id, then the time and the id before the page.
+// summary: Pages of what happened to profiles and to all that were merged into them, newest first, by a moment at the latest; each entry as lineage/changes tells it, with the link that brought it about as link/details tells that, but what the model said of it then. Rows: profile id, then the time and the id before the page.
 // params: rows: List<List<Any>>, limit: Integer, at: Integer
 // returns: found: List<List<Any>>
 // access: read
@@ -28,8 +28,8 @@ CALL (entries) {
   OPTIONAL MATCH (a:Identifier)-[l:LINK {id: CASE WHEN c:Change THEN c.link ELSE c.created_link END}]->(b:Identifier)
   USING INDEX SEEK l:LINK(id)
   WITH n, c, CASE WHEN l IS NOT NULL THEN [
-    l.id, a.key, b.key, l.kind, l.source, l.state, l.first_seen, l.last_seen, l.count, l.weight, l.reason, l.parties,
-    l.probability, l.levels
+    l.id, a.key, b.key, l.kind, coalesce(c.matched_by, l.source), l.state, l.first_seen, l.last_seen, l.count,
+    coalesce(c.weight, l.weight), l.reason, l.parties, coalesce(c.probability, l.probability), coalesce(c.levels, l.levels)
   ] END AS by
   ORDER BY n
   RETURN collect(CASE WHEN c:Change THEN [

@@ -8,7 +8,7 @@ UNWIND $ids AS id
 MATCH (p:Profile {id: id})
 CALL (p) {
   MATCH (p) ((s:Profile)<-[:OF {role: 'SURVIVOR'}]-(c:Change)-[:OF {role: 'MERGED'}]->(l:Profile)
-    WHERE EXISTS { (l)-[ended:MERGED_INTO]->(:Profile) WHERE ended.change = c.id }){1,100} (:Profile)
+    WHERE EXISTS { (l)-[ended:MERGED_INTO]->(:Profile) WHERE ended.change = c.id })+ (:Profile)
   WITH DISTINCT s[-1] AS into, c[-1] AS change, l[-1] AS ended
   ORDER BY change.at DESC, change.id DESC LIMIT $limit
   RETURN collect([ended.id, into.id, change.id, change.at, size(change.moved), ended.created_at]) AS merges

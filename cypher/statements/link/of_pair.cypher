@@ -4,7 +4,11 @@
 // returns: found: List<List<Any>>
 // access: read
 // index: identifier_key
-MATCH (:Identifier {key: $one})-[:MEMBER_OF]->(p:Profile)<-[:MEMBER_OF]-(:Identifier {key: $other})
+MATCH (a:Identifier {key: $one})
+USING INDEX SEEK a:Identifier(key)
+MATCH (b:Identifier {key: $other})
+USING INDEX SEEK b:Identifier(key)
+MATCH (a)-[:MEMBER_OF]->(p:Profile)<-[:MEMBER_OF]-(b)
 CALL (p) {
   MATCH (p)<-[:MEMBER_OF]-(i:Identifier)-[l:LINK]->(j:Identifier)
   WHERE i.state = 'ACTIVE' AND j.state = 'ACTIVE' AND l.state = 'ACTIVE'

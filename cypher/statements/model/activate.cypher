@@ -13,6 +13,10 @@ FOREACH (_ IN CASE WHEN head(before) IS NULL AND $version IS NULL OR head(before
   })
 )
 WITH before
+CALL () {
+  MATCH (c:Crowd)
+  DELETE c
+}
 MATCH (m:Model)
 SET m.activated_at = CASE WHEN m.version = $version AND NOT m.active THEN $at ELSE m.activated_at END,
     m.active = coalesce(m.version = $version, false)

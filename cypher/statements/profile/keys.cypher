@@ -5,4 +5,5 @@
 // access: read
 // index: profile_id
 MATCH (p:Profile {id: $id})<-[:MEMBER_OF]-(i:Identifier)
+USING INDEX SEEK p:Profile(id)
 RETURN collect(i.key) AS keys

@@ -10,6 +10,7 @@ CALL () {
   MATCH (i)-[m:MEMBER_OF]->(p:Profile)
   CREATE (i)-[:WAS_MEMBER_OF {since: m.since, until: $at}]->(p)
   DELETE m
+  SET i.joined = null
 }
 CALL () {
   UNWIND $emptied AS element

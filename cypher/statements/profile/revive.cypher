@@ -12,7 +12,7 @@ CREATE (p)-[:WAS_MERGED_INTO {at: merged.at, until: $at, change: merged.change}]
 DELETE merged
 WITH p
 MATCH (p) ((into)<-[:OF {role: 'SURVIVOR'}]-(c:Change)-[:OF {role: 'MERGED'}]->(loser:Profile)
-  WHERE EXISTS { (loser)-[ended:MERGED_INTO]->(:Profile) WHERE ended.change = c.id }){1,100} (older:Profile)
+  WHERE EXISTS { (loser)-[ended:MERGED_INTO]->(:Profile) WHERE ended.change = c.id })+ (older:Profile)
 WITH DISTINCT p, older
 MATCH (older)-[old:MERGED_INTO]->(:Profile)
 CREATE (older)-[:MERGED_INTO {at: old.at, change: old.change}]->(p)

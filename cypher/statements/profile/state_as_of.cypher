@@ -12,4 +12,6 @@ OPTIONAL MATCH (:Change {id: merged.change})-[:OF {role: 'SURVIVOR'}]->(survivor
 WITH p, survivor,
   COUNT { (p)<-[now:MEMBER_OF]-(:Identifier) WHERE now.since <= $at }
   + COUNT { (p)<-[was:WAS_MEMBER_OF]-() WHERE was.since <= $at AND was.until > $at } AS size
-RETURN collect([p.id, survivor.id, [p.id, 'ACTIVE', p.version, size, p.created_at]]) AS found
+RETURN collect([
+  p.id, survivor.id, [p.id, CASE WHEN size = 0 THEN 'ERASED' ELSE 'ACTIVE' END, p.version, size, p.created_at]
+]) AS found

@@ -7,4 +7,4 @@
 UNWIND $keys AS key
 MATCH (r:Record {key: key})
 SET r.lock = 0
-RETURN collect([r.key, r.digest]) AS held
+RETURN collect([r.key, r.digest + coalesce('/' + toString(r.again), '')]) AS held

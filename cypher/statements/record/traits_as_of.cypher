@@ -20,7 +20,7 @@ CALL (i) {
   MATCH (i)<-[:HAS]-(r)-[:WAS]->(v:RecordVersion) WHERE v.since <= $at AND v.until > $at
   RETURN [r.source, v.observed_at, v.traits, r.key, null] AS item
   UNION ALL
-  MATCH (i)<-[:OVERRIDES|SCORES]-(o) WHERE o.observed_at <= $at AND (o.until IS NULL OR o.until > $at)
+  MATCH (i)<-[:OVERRIDES|SCORES]-(o) WHERE coalesce(o.since, o.observed_at) <= $at AND (o.until IS NULL OR o.until > $at)
   RETURN [o.source, o.observed_at, o.traits, o.key, o.reason] AS item
 }
 WITH id, collect(item) AS items

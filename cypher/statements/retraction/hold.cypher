@@ -10,7 +10,7 @@ FOREACH (_ IN CASE WHEN i.state = 'ACTIVE' THEN [] ELSE [1] END | SET i.lock = 0
 WITH i
 OPTIONAL MATCH (i)-[:MEMBER_OF]->(p:Profile)
 RETURN collect([
-  i.key, elementId(i), i.state, elementId(p),
+  i.key, elementId(i), i.state, i.sources, elementId(p),
   EXISTS { (i)-[:APART]->(:CannotLink) } OR EXISTS { (i)<-[:OVERRIDES]-(:Override) }
   OR EXISTS { (i)-[l:LINK]-(:Identifier) WHERE l.kind = 'ASSERTED' AND l.state <> 'RETRACTED' }
 ]) AS found

@@ -1,7 +1,7 @@
 // name: retraction/records
-// summary: Records without the rows that were taken back; one without any row is none. Rows: key, digests taken back, digest of the row that is the newest now (null: none is left).
+// summary: Records without the rows that were taken back; one without any row is none. Rows: key, digests taken back, digest of the row that is the newest now (null: none is left). Tells which crowds they were of.
 // params: rows: List<List<Any>>, act: String, at: Integer
-// returns: none
+// returns: crowds: List<Integer>
 // access: write
 // index: record_key
 UNWIND $rows AS row
@@ -24,3 +24,6 @@ SET r.traits = next.traits, r.observed_at = next.observed_at, r.digest = next.di
     r.block_9 = null, r.block_10 = null, r.block_11 = null, r.block_12 = null,
     r.block_13 = null, r.block_14 = null, r.block_15 = null, r.block_16 = null
 FOREACH (_ IN CASE WHEN next IS NULL THEN [1] ELSE [] END | REMOVE r:Record SET r:RetractedRecord, r.until = $at)
+WITH r
+UNWIND coalesce(r.crowds, []) AS crowd
+RETURN collect(DISTINCT crowd) AS crowds

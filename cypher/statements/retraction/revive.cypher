@@ -8,6 +8,6 @@ UNWIND $rows AS row
 MATCH (p:Profile) WHERE elementId(p) = row[0]
 MATCH (i:RetractedIdentifier) WHERE elementId(i) = row[1]
 REMOVE i:RetractedIdentifier
-SET i:Identifier, i.state = 'ACTIVE', i.partners = null
+SET i:Identifier, i.was = coalesce(i.was + '\n', '') + toString($at) + '\t' + i.state + '\t' + i.sources, i.state = 'ACTIVE', i.partners = null, i.joined = p.id
 SET p.status = 'ACTIVE', p.size = 1, p.limited = row[2], p.version = p.version + 1
 CREATE (i)-[:MEMBER_OF {member: i.key, since: $at}]->(p)

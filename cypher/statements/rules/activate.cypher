@@ -8,9 +8,9 @@ OPTIONAL MATCH (old:Rules) WHERE old.active AND old.version <> $version
 WITH head(collect(old)) AS old
 SET old.active = false
 MERGE (r:Rules {version: $version})
-SET r.text = $text, r.at = $at, r.active = true, r.settled_at = null, r.previous = old.version, r.act = $act,
+SET r.text = $text, r.at = $at, r.active = true, r.settled_at = null, r.act = $act,
     r.actor = $actor, r.reason = $reason, r.undoes = $undoes
 CREATE (:Change:GraphChange {
   id: $act, kind: 'RULES_CHANGED', cause: 'RULES', at: $at, act: $act, actor: $actor, reason: $reason, moved: [],
-  rules_version: $version
+  rules_version: $version, before: old.version, undoes: $undoes
 })

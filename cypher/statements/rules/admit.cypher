@@ -18,4 +18,5 @@ MATCH (i:Identifier) WHERE elementId(i) = element
 FOREACH (_ IN CASE WHEN EXISTS { (i)-[:APART]->(c:CannotLink) WHERE c.lifted_at IS NULL } THEN [1] ELSE [] END |
   SET p.guarded = true
 )
+SET i.joined = p.id
 CREATE (i)-[:MEMBER_OF {member: i.key, since: $at}]->(p)

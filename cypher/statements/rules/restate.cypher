@@ -7,7 +7,8 @@
 UNWIND $rows AS row
 MATCH (i:Identifier) WHERE elementId(i) = row[0]
 WITH row, i, i.state <> row[1] AS other
-SET i.state = row[1], i.partners = row[2]
+SET i.was = CASE WHEN other THEN coalesce(i.was + '\n', '') + toString($at) + '\t' + i.state + '\t' + i.sources ELSE i.was END,
+    i.state = row[1], i.partners = row[2]
 WITH collect(CASE WHEN other THEN i END) AS changed
 UNWIND changed AS i
 MATCH (i)-[l:LINK]-(:Identifier) WHERE l.state IN ['ACTIVE', 'REFUSED']

@@ -1,10 +1,13 @@
 """Raw values and what becomes of them, a row each: what is one key, what is junk, what is refused and why."""
 
+from typing import Any
+
 import pytest
 
+from identity_graph.domain.cleaning import Step
 from identity_graph.domain.evidence import observation
 from identity_graph.domain.identifiers import InvalidIdentifier, identify
-from identity_graph.domain.rules import Blocked, NamespaceClass, NamespaceRule, Rules
+from identity_graph.domain.rules import Blocked, NamespaceClass, NamespaceRule, Normaliser, Rules
 
 RULES = Rules()
 DUTCH = Rules(default_region="NL")
@@ -54,6 +57,47 @@ def test_value(namespace: str, raw: str, value: str) -> None:
 )
 def test_a_default_region_completes_a_phone_number(raw: str, value: str) -> None:
     assert identify("phone", raw, DUTCH).value == value
+
+
+def cleaning(**rule: Any) -> Rules:
+    return Rules(namespaces={"card": NamespaceRule(**rule)})
+
+
+@pytest.mark.parametrize(
+    ("rule", "raw", "value"),
+    [
+        ({"clean": (Step.TRIM, Step.UPPER)}, " ab   12 ", "AB 12"),
+        ({"clean": (Step.POSTCODE,)}, "ab-12 cd", "AB12CD"),
+        ({"clean": (Step.LOWER,), "patterns": (("nl-0*([1-9][0-9]{0,8})", r"\1"),)}, "NL-0042", "42"),
+        ({"values": {"a": "b"}}, "A", "b"),
+        ({"clean": (Step.UPPER,), "normaliser": Normaliser.LOWER}, "Ab", "ab"),
+        ({"patterns": (("mailto:(.*)", r"\1"),), "normaliser": Normaliser.EMAIL}, "mailto:A@X.org", "a@x.org"),
+    ],
+)
+def test_a_namespace_cleans_before_it_normalises(rule: dict[str, Any], raw: str, value: str) -> None:
+    rules = cleaning(**rule)
+    assert identify("card", raw, rules).value == identify("card", value, rules).value == value
+
+
+def test_junk_is_junk_before_and_after_cleaning() -> None:
+    rules = cleaning(patterns=(("x?(null|walk-in)", r"\1 y"), ("n-(.*)", r"\1")), values={"walk-in y": "anonymous"})
+    found = [identify("card", raw, rules) for raw in ("null", "n-NULL", "walk-in")]
+    assert [(one.value, one.blocked) for one in found] == [("null", True), ("null", True), ("anonymous", True)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"values": {"a": "b", "b": "c"}}, "one that they clean to yet another"),
+        ({"values": {"a": " "}}, "must not be empty"),
+        ({"values": {"a": "b\n"}}, "control characters"),
+        ({"values": {"a": "b" * 600}}, "at most 512 characters"),
+        ({"patterns": (("a", "no address"),), "normaliser": Normaliser.EMAIL}, "an e-mail address"),
+    ],
+)
+def test_what_cleaning_makes_must_be_a_value_that_stays(rule: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidIdentifier, match=sentence):
+        identify("card", "a", cleaning(**rule))
 
 
 def test_a_number_without_its_area_is_not_taken_for_an_international_one() -> None:

@@ -115,28 +115,48 @@ def test_a_persons_word_comes_before_all_records(records: list[Traits], rule: Tr
 
 
 @pytest.mark.parametrize(
-    ("rule", "expected"),
+    ("rule", "expected", "decided"),
     [
-        ([], 3),
-        (["newest"], 3),
-        (["oldest"], 7),
-        (["most_frequent"], 5),
-        (["source_priority"], 7),
-        (["max"], 7),
-        (["min"], 3),
-        (["union"], [3, 5, 7]),
-        (["longest"], 3),
-        (["longest", "max"], 7),
-        (["any_true", "oldest"], 7),
+        ([], 3, "newest"),
+        (["newest"], 3, "newest"),
+        (["oldest"], 7, "oldest"),
+        (["most_frequent"], 5, "most_frequent"),
+        (["source_priority"], 7, "source_priority"),
+        (["max"], 7, "max"),
+        (["min"], 3, "min"),
+        (["union"], [3, 5, 7], "union"),
+        (["longest"], 3, "newest"),
+        (["longest", "max"], 7, "max"),
+        (["any_true", "oldest"], 7, "oldest"),
     ],
 )
-def test_each_criterion_and_what_decides_where_it_does_not(rule: list[str], expected: Any) -> None:
+def test_each_criterion_and_what_decides_where_it_does_not(rule: list[str], expected: Any, decided: str) -> None:
     said = [("crm", 1, 7), ("web", 2, 5), ("pos", 3, 5), ("web", 4, 3)]
     records = [Traits(source, at, {"x": value}, f"r{at}") for source, at, value in said]
     sources = ("crm",) if "source_priority" in rule else ()
     (golden,) = golden_record(records, {"x": TraitRule(tuple(map(Survivorship, rule)), sources)})
-    assert golden.chosen.value == expected
-    assert golden.rule == (rule[0] if rule else "newest")
+    assert (golden.chosen.value, golden.rule) == (expected, decided)
+
+
+def test_a_criterion_that_decides_nothing_is_not_named() -> None:
+    rule = TraitRule((Survivorship.SOURCE_PRIORITY, Survivorship.MAX), ("crm",))
+    said = [Traits("web", at, {"x": value}, "r") for at, value in enumerate(("b", "a", 2, 1, "b", "b"))]
+    assert [golden_record(some, {"x": rule})[0].rule for some in (said, said[:2], said[:1])] == [
+        "max",
+        "newest",
+        "newest",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(1, 1.0), ([1, "a"], [1.0, "a"]), ({"p": [0]}, {"p": [-0.0]}), (10**17, 1e17), ([1e300, 1], [1e300, 1.0])],
+)
+def test_equal_numbers_are_one_value(one: Any, other: Any) -> None:
+    records = [Traits("web", at, {"x": value}, "r") for at, value in enumerate([one, other, "z"])]
+    (golden,) = golden_record(records, {"x": TraitRule((Survivorship.MOST_FREQUENT,))})
+    assert (golden.chosen.value, golden.chosen.observed_at) == (one, 1)
+    assert [a.value for a in golden.alternatives] == ["z"]
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=5))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import tracemalloc
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from identity_graph.services.ingest import Rejections
 from identity_graph.services.ingest_files import BadRow, Notices, Place, Row, UnreadableFile, open_rows
 
 #: Rows as (line, cells), and bad rows as (line, "bad").
@@ -47,11 +49,11 @@ def test_a_reason_says_what_is_wrong_and_the_row_is_shown(tmp_path: Path) -> Non
 
 
 def test_a_line_of_any_length_takes_no_memory(tmp_path: Path) -> None:
-    """A quarter of a gigabyte without a line end, as a hole in the file; twice the size takes twice as long."""
+    """A gigabyte without a line end, as a hole in the file, which takes no room on the disk either."""
     path = tmp_path / "x.jsonl"
     with path.open("wb") as file:
         file.write(b'{"a": 1}\n')
-        file.seek(1 << 28)
+        file.seek(1 << 30)
         file.write(b'\n{"b": 2}\n')
     tracemalloc.start()
     rows, _ = rows_of(path)
@@ -101,6 +103,19 @@ def test_a_quote_that_is_never_closed_costs_one_row(tmp_path: Path) -> None:
     assert [cells["name"] for _, cells in rows if cells != "bad"] == [f"name{n}" for n in range(5000)]
     with path.open(newline="") as file:
         assert len(list(csv.reader(file))) < 20
+
+
+def test_a_quote_that_is_not_closed_before_a_line_without_end_costs_one_row_too(tmp_path: Path) -> None:
+    lines = ["id,name", "1,a", '2,"open', "3,c", "4,d", f"5,{'e' * (2 << 20)}", "6,f"]
+    rows, _ = rows_of(put(tmp_path, "x.csv", "\n".join(lines)))
+    assert rows == [
+        (2, {"id": "1", "name": "a"}),
+        (3, {"id": "2", "name": "open"}),
+        (4, {"id": "3", "name": "c"}),
+        (5, {"id": "4", "name": "d"}),
+        (6, "bad"),
+        (7, {"id": "6", "name": "f"}),
+    ]
 
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=6)
@@ -178,6 +193,19 @@ def test_a_damaged_part_of_parquet_costs_its_own_rows(tmp_path: Path) -> None:
     assert [cells["id"] for _, cells in rows if cells != "bad"] == [*range(1000), *range(2000, 2500)]
 
 
+def test_a_large_group_of_rows_is_not_read_as_a_whole(tmp_path: Path) -> None:
+    path = parquet_file(tmp_path / "x.parquet", rows=120_000, group=120_000)
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        with open_rows(path) as reader:
+            assert len(list(islice(reader.rows(), 2000))) == 2000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 3
+
+
 @pytest.mark.parametrize("name", ["x.parquet", "x"])
 def test_parquet_that_was_cut_off(tmp_path: Path, name: str) -> None:
     whole = parquet_file(tmp_path / "whole.parquet").read_bytes()
@@ -198,6 +226,7 @@ def test_parquet_that_was_cut_off(tmp_path: Path, name: str) -> None:
         ("x.csv", b"1,a@x.example\n2,b@x.example\n", "the first line must name the columns"),
         ("x.csv", b"id,name\r1,a\r", "convert them to line feeds"),
         ("x.csv", b"a" * (2 << 20), "longer than 1 MB"),
+        ("x.csv", b"id," + b"a" * (200 << 10) + b"\n1,2\n", "its first line cannot be read"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -256,3 +285,12 @@ def test_another_file_is_read_from_its_beginning(tmp_path: Path) -> None:
                     assert path.suffix == ".parquet", "its digest is of all of it, so the rows are right"
                 else:
                     assert list(reader.rows()) == whole
+
+
+def test_a_file_whose_rejected_rows_cannot_be_kept_says_where_they_go(tmp_path: Path) -> None:
+    (tmp_path / "x.csv.rejected.jsonl").mkdir()
+    kept = Rejections(tmp_path / "x.csv")
+    with pytest.raises(UnreadableFile, match="which cannot be written"):
+        kept.keep(0)
+    with pytest.raises(UnreadableFile, match="which cannot be written"):
+        kept.write(0, [{"line": 2}])

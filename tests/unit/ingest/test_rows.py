@@ -23,7 +23,6 @@ from identity_graph.services.ingest_fields import (
     BadMapping,
     Columns,
     Sample,
-    folded,
     read_mapping,
     recognise,
 )
@@ -108,7 +107,6 @@ def test_a_bad_cell_does_not_lose_the_row() -> None:
     [
         ({"id": {"a": 1}, "email": "a@x.example"}, "crm", "id"),
         ({"id": "1" * 300, "email": "a@x.example"}, "crm", "recordId"),
-        ({"id": "1", "note": "x" * 40_000}, "crm", "traits"),
         ({"id": "1"}, None, "source"),
         ({}, "crm", ""),
     ],
@@ -117,6 +115,17 @@ def test_what_cannot_be_taken_is_rejected_whole(cells: dict[str, Any], source: s
     o, remarks = taken(cells, task(Columns(id="id"), source))
     assert o is None
     assert [(r["severity"], r["field"]) for r in remarks] == [("error", field)]
+
+
+def test_a_trait_that_is_too_large_does_not_lose_the_others() -> None:
+    parts = {f"part{n}": "x" * 9_000 + "y" * n for n in range(4)}
+    o, remarks = taken({"id": "1", "note": "x" * 40_000, "city": "Leiden", **parts}, task(Columns(id="id"), "crm"))
+    assert o is not None
+    assert (o.traits or {}).keys() == {"city", "part0", "part1", "part2"}
+    assert [(r["severity"], r["code"], r["field"]) for r in remarks] == [
+        ("warning", "PAYLOAD_TOO_LARGE", "traits.note"),
+        ("warning", "PAYLOAD_TOO_LARGE", "traits.part3"),
+    ]
 
 
 def test_rows_name_their_source_where_a_column_does() -> None:
@@ -183,15 +192,6 @@ def test_a_bad_observation_is_rejected_whole_and_other_keys_are_told() -> None:
 
 
 # --- Columns
-
-
-@pytest.mark.parametrize(
-    ("name", "plain"),
-    [("dateOfBirth", "date_of_birth"), ("Numéro de Tél.", "numero_de_tel"), ("STRASSE", "strasse"),
-     ("Straße", "strasse"), (" e-mail ", "e_mail"), ("PLZ/Ort", "plz_ort")],
-)  # fmt: skip
-def test_names_are_compared_by_their_words(name: str, plain: str) -> None:
-    assert folded(name) == plain
 
 
 @pytest.mark.parametrize(
