@@ -87,6 +87,17 @@ class _Row:
     changed: bool
 
 
+def hold_observations(tx: Transaction, ids: Sequence[str]) -> list[Row]:
+    """Rows of ``retraction/find``, which nobody else takes back or brings back before the commit.
+
+    Raises :class:`StaleRead`.
+    """
+    rows: list[Row] = tx.one("retraction/find", ids=sorted(set(ids)))
+    if any(row[0] is None for row in rows):
+        raise StaleRead("an observation was made anew while this waited for it")
+    return rows
+
+
 def judged_to_refuse(tx: Transaction, plan: Plan) -> tuple[RefusedLink, ...]:
     """Stored links that a written plan refuses, or refuses for another reason, by id; the first of them."""
     refused = {id: refusal for id, refusal in plan.judged if refusal}
@@ -155,7 +166,7 @@ class Retracting:
         Raises :class:`StaleRead`.
         """
         tx, at = self.tx, self.clock()
-        rows = tx.one("retraction/find", ids=ids)
+        rows = hold_observations(tx, ids)
         batch, records = self._content(rows)
         act = {row[5] for row in rows}
         revived: list[Row] = []

@@ -27,7 +27,7 @@ from identity_graph.services.lookup import END_OF_TIME
 from identity_graph.services.match_records import Matching
 from identity_graph.services.observe import Cause, Clock, Picture, Prepare, Told, Written, known_profile, new_id, state
 from identity_graph.services.overrides import Override, Overriding
-from identity_graph.services.retraction import Retracting, judged_to_refuse
+from identity_graph.services.retraction import Retracting, hold_observations, judged_to_refuse
 from identity_graph.store.errors import StaleRead
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph, Transaction
 
@@ -251,7 +251,8 @@ class Act:
         self._expect_home(a, b, expected)
         if self._between(a, b):
             raise Declined("ALREADY_APART", f"{a} and {b} are kept apart already.")
-        written = self.keep_apart([CannotLink(new_id(), frozenset((a,)), frozenset((b,)))])
+        apart = [CannotLink(new_id(), frozenset((a,)), frozenset((b,)))]
+        written = self.keep_apart(apart, still_so=lambda: not self._between(a, b))
         pushed_aside = [id for id, refusal in written.plan.judged if refusal]
         for one, other, actor, change in self.tx.one("link/asserted", ids=pushed_aside):
             advice = f"undo the change {change} instead" if change else "split them instead"
@@ -275,6 +276,7 @@ class Act:
         return Overriding(self.tx, self.rules, self.clock, self.cause)
 
     def undo(self, change: str, expected: int | None) -> Done:
+        self.tx.do("change/hold", id=change)
         created, rows = change.removeprefix(created_change_id("")), self.tx.one("change/undoing", id=change)
         if created != change and self.tx.one("lineage/creations", ids=[created]):
             raise Declined("NOT_UNDOABLE", "A profile begins with what was observed; retract the observation instead.")
@@ -323,7 +325,7 @@ class Act:
         return Retracted(self._retract(ids), len(ids), total - len(ids))
 
     def _retract(self, ids: Sequence[str], before: Stated = NOTHING_STATED) -> Done:
-        rows = {row[0]: row for row in self.tx.one("retraction/find", ids=sorted(set(ids)))}
+        rows = {row[0]: row for row in hold_observations(self.tx, ids)}
         for id in ids:
             if id not in rows:
                 raise Declined("UNKNOWN_OBSERVATION", f"There is no observation {id}.")

@@ -3,10 +3,12 @@
 import random
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from threading import Barrier
 
 import neo4j
 import pytest
@@ -21,6 +23,7 @@ from identity_graph.services.declined import Declined
 from identity_graph.services.observe import Answer
 from identity_graph.services.stewardship import Observations, Stewards
 from identity_graph.services.submit import now
+from identity_graph.services.verify import verify
 from identity_graph.store.errors import Conflict
 from identity_graph.store.graph import Graph
 
@@ -158,6 +161,72 @@ def test_people_take_back_what_others_are_just_writing(graph: Graph, driver: neo
     stands = [o for o in sent if o.id not in stored.retracted]
     found = problems(stored, stands, rules, {JUNK}, by_definition=False)
     assert not found, "\n".join(found)
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    """What each gives back, or why it was declined; all begin at the same moment."""
+    gate = Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> object:
+        gate.wait()
+        try:
+            return work()
+        except Declined as e:
+            return e.code
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+def test_of_two_who_take_back_the_same_one_hears_that_it_is_done(graph: Graph, driver: neo4j.Driver) -> None:
+    """Two would bring an observation back twice, and count it twice."""
+    rules = Rules()
+    stewards = Stewards(graph, rules, now)
+    event = {"type": "order_completed", "properties": {"total": "10.00"}}
+    told = [said("o1", "user_id:ada", "cookie_id:c", event=event), said("o2", "user_id:ada", "cookie_id:c")]
+    persist(graph, told, rules)
+    before = read(driver)
+
+    def retract() -> str:
+        done = stewards.retract(Observations(ids=("o1",)), 1, "ann", "because")[0].done
+        return next(c.id for c in done.changes if c.kind == "RETRACTED")
+
+    for _ in range(12):
+        answers = at_once(retract, retract)
+        assert "ALREADY_RETRACTED" in answers
+        change = next(str(answer) for answer in answers if answer != "ALREADY_RETRACTED")
+        undo = partial(stewards.undo, change, None, "ann", "because")
+        assert at_once(undo, undo).count("ALREADY_UNDONE") == 1
+        after = read(driver)
+        assert (after.links, after.identifiers) == (before.links, before.identifiers)
+        assert verify(graph, rules).findings == {}
+
+
+def test_of_two_who_keep_the_same_two_apart_one_hears_that_they_are(graph: Graph) -> None:
+    rules = Rules()
+    stewards = Stewards(graph, rules, now)
+    persist(graph, [said("o1", "user_id:ada", "cookie_id:c")], rules)
+    for _ in range(6):
+        apart = partial(stewards.set_cannot_link, "user_id:ada", "cookie_id:c", None, "ann", "because")
+        assert at_once(apart, apart).count("ALREADY_APART") == 1
+        stewards.remove_cannot_link("user_id:ada", "cookie_id:c", None, "ann", "because")
+
+
+def test_an_observation_that_is_just_made_anew_can_be_retracted(graph: Graph, driver: neo4j.Driver) -> None:
+    """Who waits for an observation while it is brought back holds a node that is no more."""
+    rules = Rules()
+    persist(graph, [said("o1", "user_id:ada", "cookie_id:c")], rules)
+    retract = partial(Stewards(graph, rules, now).retract, Observations(ids=("o1",)), 1, "ann", "because")
+    with ThreadPoolExecutor(1) as pool, driver.session() as session:
+        with session.begin_transaction() as tx:
+            held = tx.run("MATCH (o:Observation {id: 'o1'}) WITH o, properties(o) AS p DELETE o RETURN p").single(True)
+            tx.run("CREATE (o:Observation) SET o = $p", held.data())
+            retracting = pool.submit(retract)
+            time.sleep(1)
+            assert not retracting.done()
+            tx.commit()
+        assert retracting.result()[0].observations == 1
+    assert read(driver).retracted == {"o1"}
 
 
 def test_without_the_lock_the_same_load_leaves_a_wrong_graph(
