@@ -163,6 +163,7 @@ def _show(rules: Rules) -> None:
     blocked = rules.blocked
     console.print(
         f"\npolicy {rules.policy}, size cap {rules.size_cap:,}, default region {rules.default_region or 'none'}\n"
+        f"sources that hold each person once: {', '.join(sorted(rules.deduplicated_sources)) or 'none known'}\n"
         f"blocked: {len(blocked.values)} values, {len(blocked.patterns)} patterns, "
         f"{len(blocked.mailboxes)} mailboxes, {len(blocked.phones)} phone patterns\n"
         f"rules version {rules.version}",

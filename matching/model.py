@@ -39,7 +39,6 @@ class Model:
     day_first: Mapping[str, bool]
     rules: tuple[Rule, ...]
     block_cap: int
-    exclusive_sources: tuple[str, ...]
     fingerprint: str
     trained_at: str
     report: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -65,7 +64,6 @@ class Model:
                 for r in self.rules
             ],
             "block_cap": self.block_cap,
-            "exclusive_sources": list(self.exclusive_sources),
             "report": self.report,
         }
         (directory / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
@@ -107,7 +105,6 @@ class Model:
                 day_first=meta["day_first"],
                 rules=tuple(Rule(tuple(Atom(*a) for a in r["atoms"]), r["pairs"], r["dropped"]) for r in meta["rules"]),
                 block_cap=meta["block_cap"],
-                exclusive_sources=tuple(meta["exclusive_sources"]),
                 fingerprint=meta["fingerprint"],
                 trained_at=meta["trained_at"],
                 report=meta["report"],

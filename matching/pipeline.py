@@ -234,7 +234,6 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
         day_first=prepared.plan.day_first,
         rules=tuple(rules),
         block_cap=cap,
-        exclusive_sources=(),
         fingerprint=prepared.fingerprint,
         trained_at=trained_at,
         report={

@@ -344,7 +344,7 @@ def _all_allowed(group: Group, profiles: Mapping[str, KnownProfile], rules: Rule
 
 def _within(holding: Holding, rules: Rules) -> bool:
     return holding.size <= rules.size_cap and all(
-        len(keys) <= (rules.rule(namespace).most or 0) for namespace, keys in holding.limited.items()
+        len(keys) <= rules.most_of(counted) for counted, keys in holding.limited.items()
     )
 
 
@@ -438,7 +438,7 @@ def _unite_all(
 ) -> None:
     """The fast path: one profile, under the oldest id."""
     known = sorted((profiles[p] for p in group.profiles), key=lambda p: (p.created_at, p.id))
-    limited = [k for k in group.new if rules.rule(split_key(k)[0]).most is not None]
+    limited = [k for k in group.new if rules.counted_with(k)]
     if known:
         oldest = known[0]
         id = oldest.id
@@ -562,7 +562,7 @@ def _resolve_again(
     resolved = _Resolved(members, component.profiles, ended, poorer, stored, claims, triggers, new_id, plan)
     for assigned in assign(parts, formers, seniority, restored):
         index = at[next(iter(assigned.part))]
-        limited = tuple(sorted(k for k in assigned.part if rules.rule(split_key(k)[0]).most is not None))
+        limited = tuple(sorted(filter(rules.counted_with, assigned.part)))
         resolved.settle(assigned, accepted[index], refused_at[index], limited, not guarded.isdisjoint(assigned.part))
     for link in said:
         before, verdict = stored[link.id].refusal if link.id in stored else None, verdicts.get(link.id)

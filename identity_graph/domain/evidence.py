@@ -59,6 +59,8 @@ class Refusal:
         match self.code:
             case RefusalCode.UNIQUE_NAMESPACE:
                 namespace = self.parties[0].partition(":")[0]
+                if namespace == RECORD_NAMESPACE:
+                    return f"{named} would share a profile, and their source holds each person once."
                 return f"{named} would share a profile, and {namespace} is unique."
             case RefusalCode.NAMESPACE_LIMIT:
                 return f"The profile would hold more values of {self.parties[0]} than the rules allow."

@@ -23,7 +23,7 @@ from identity_graph.domain.evidence import (
     RefusalCode,
 )
 from identity_graph.domain.identifiers import split_key
-from identity_graph.domain.rules import Policy, Rules
+from identity_graph.domain.rules import RECORDS_OF, Policy, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +193,8 @@ class Holding:
         holding = cls()
         for key in keys:
             holding.size += 1
-            namespace = split_key(key)[0]
-            if rules.rule(namespace).most is not None:
-                holding.limited.setdefault(namespace, set()).add(key)
+            for counted in rules.counted_with(key):
+                holding.limited.setdefault(counted, set()).add(key)
         if size is not None:
             holding.size = size
         return holding
@@ -204,13 +203,12 @@ class Holding:
         """The constraint that the union of both would break, if any. Both sets are disjoint."""
         # The strongest namespace is named where several stand in the way; a set's own order differs from run to run.
         both = self.limited.keys() & other.limited.keys()
-        for namespace in sorted(both, key=lambda name: (rules.rule(name).priority, name)):
-            rule = rules.rule(namespace)
-            mine, theirs = self.limited[namespace], other.limited[namespace]
-            if len(mine) + len(theirs) > (rule.most or 0):
-                if rule.unique:
+        for counted in sorted(both, key=lambda name: (rules.rule(name.partition(":")[0]).priority, name)):
+            mine, theirs = self.limited[counted], other.limited[counted]
+            if len(mine) + len(theirs) > rules.most_of(counted):
+                if counted.startswith(RECORDS_OF) or rules.rule(counted).unique:
                     return Refusal(RefusalCode.UNIQUE_NAMESPACE, tuple(sorted(mine | theirs)[:2]))
-                return Refusal(RefusalCode.NAMESPACE_LIMIT, (namespace, *sorted(mine | theirs)))
+                return Refusal(RefusalCode.NAMESPACE_LIMIT, (counted, *sorted(mine | theirs)))
         if self.size + other.size > rules.size_cap:
             return Refusal(RefusalCode.SIZE_CAP)
         return None

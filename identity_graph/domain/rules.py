@@ -58,6 +58,8 @@ class Survivorship(StrEnum):
 
 
 RECORD_NAMESPACE = "record"
+#: With the name of a source: all records of it. No namespace has such a name.
+RECORDS_OF = f"{RECORD_NAMESPACE}:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,8 @@ class Limits:
 class Rules:
     """Everything that decides which evidence conducts. ``size_cap`` is in identifiers a profile.
 
-    ``retention`` is for how many days events are kept, by type; others are kept for ever.
+    ``retention`` is for how many days events are kept, by type; others are kept for ever. Each of the
+    ``deduplicated_sources`` holds a person once, so no profile holds two of its records.
     """
 
     policy: Policy = Policy.LATEST_OWNER
@@ -221,9 +224,24 @@ class Rules:
     traits: Mapping[str, TraitRule] = field(default_factory=dict[str, TraitRule])
     retention: Mapping[str, int] = field(default_factory=dict[str, int])
     limits: Limits = field(default_factory=Limits)
+    deduplicated_sources: frozenset[str] = frozenset()
 
     def rule(self, namespace: str) -> NamespaceRule:
         return self.namespaces.get(namespace, self.defaults)
+
+    def counted_with(self, key: str) -> tuple[str, ...]:
+        """Of what a profile may hold only so many, as far as this identifier is one of them: its namespace, and the
+        records of its source. :meth:`most_of` tells how many."""
+        namespace, _, value = key.partition(":")
+        own = () if self.rule(namespace).most is None else (namespace,)
+        if namespace != RECORD_NAMESPACE or not self.deduplicated_sources:
+            return own
+        # A record id may hold a slash as well, so the source is looked for rather than cut off.
+        return *own, *(RECORDS_OF + s for s in sorted(self.deduplicated_sources) if value.startswith(f"{s}/"))
+
+    def most_of(self, counted: str) -> int:
+        """The most of what :meth:`counted_with` names that one profile holds."""
+        return 1 if counted.startswith(RECORDS_OF) else self.rule(counted).most or 0
 
     def knows(self, namespace: str) -> bool:
         return namespace in self.namespaces or not self.strict
@@ -268,6 +286,7 @@ class Rules:
             "phones": list(self.blocked.phones),
             "mailboxes": sorted(self.blocked.mailboxes),
         }
+        plain["deduplicated_sources"] = sorted(self.deduplicated_sources)
         return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
     @cached_property
@@ -296,6 +315,7 @@ class Rules:
             traits={name: _trait_rule(values) for name, values in plain["traits"].items()},
             retention=plain["retention"],
             limits=Limits(**plain["limits"]),
+            deduplicated_sources=frozenset(plain["deduplicated_sources"]),
         )
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 
 from identity_graph.domain.decision import ACTIVE, BLOCKED, NOTHING_STATED, SHARED
 from identity_graph.domain.evidence import Key
-from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.partition import is_crowded, partner_that_counts, proof_of_sharing
 from identity_graph.domain.rules import NamespaceClass, NamespaceRule, Normaliser, Rules
 from identity_graph.services.active_rules import Followed, OtherRules, followed
@@ -210,7 +209,7 @@ class _Applying:
         rows: list[list[object]] = []
         for id, members in sorted(into.items()):
             keys = sorted(key for key, _ in members)
-            limited = as_text(key for key in keys if self.rules.rule(split_key(key)[0]).most is not None)
+            limited = as_text(filter(self.rules.counted_with, keys))
             rows.append([id, [element for _, element in members], limited, keys, new_id()])
         tx.do("rules/admit", rows=rows, at=at, **self._said())
 

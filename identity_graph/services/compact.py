@@ -5,7 +5,7 @@ that breaks no constraint is one profile, which numpy and scipy tell of all comp
 few, are united link by link.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from identity_graph.domain.evidence import CannotLink, Key, Link, Refusal
 from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.partition import kept_apart, partner_that_counts, refused_by_ends, sides_of, unite
-from identity_graph.domain.rules import Rules
+from identity_graph.domain.rules import RECORDS_OF, Rules
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -97,7 +97,22 @@ class Compact:
 
     def bounded(self) -> Mask:
         """The identifiers whose number in one profile the rules limit."""
-        return np.array([self.rules.rule(name).most is not None for name in self.namespaces], bool)[self.namespace]
+        found = np.zeros(len(self.keys), bool)
+        for members, _ in self._counted():
+            found |= members
+        return found
+
+    def _counted(self) -> Iterator[tuple[Mask, int]]:
+        """The identifiers of which one profile may hold only so many, and how many."""
+        for number, name in enumerate(self.namespaces):
+            most = self.rules.rule(name).most
+            if most is not None:
+                yield self.namespace == number, most
+        for source in sorted(self.rules.deduplicated_sources):
+            begins = pc.call_function(
+                "starts_with", [self.key_array], pc.MatchSubstringOptions(f"{RECORDS_OF}{source}/")
+            )
+            yield begins.to_numpy(zero_copy_only=False), 1
 
     def partition(self) -> Parts:
         refused = self._refused_by_ends()
@@ -153,10 +168,8 @@ class Compact:
         """The identifiers and the links of each component that breaks a constraint."""
         usable = home >= 0
         bad = np.bincount(home[usable], minlength=1) > self.rules.size_cap
-        for number, name in enumerate(self.namespaces):
-            most = self.rules.rule(name).most
-            if most is not None:
-                bad |= np.bincount(home[usable & (self.namespace == number)], minlength=len(bad)) > most
+        for counted, most in self._counted():
+            bad |= np.bincount(home[usable & counted], minlength=len(bad)) > most
         for cannot_link in self._cannot_links:
             one, other = (
                 {int(home[self.number[key]]) for key in side if key in self.number}

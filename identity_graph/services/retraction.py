@@ -173,7 +173,7 @@ class Retracting:
         for one in sorted(act):
             for element, members in tx.one("retraction/erased", act=one):
                 key, _, identifier = min(members, key=lambda m: standing(m[0], m[1], self.rules))
-                limited = key if self.rules.rule(split_key(key)[0]).most is not None else None
+                limited = key if self.rules.counted_with(key) else None
                 revived.append([element, identifier, limited])
         if revived:
             tx.do("retraction/revive", rows=revived, at=at)

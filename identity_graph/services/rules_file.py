@@ -279,6 +279,7 @@ EXPECTED: Mapping[str, str] = {
     "size_cap": f"{_WHOLE} (identifiers a profile)",
     "strict": "true or false",
     "default_region": 'a country code of two capital letters such as "NL" or "GB"',
+    "deduplicated_sources": 'a list of sources such as ["crm", "shop"]',
     "defaults": "a table, [defaults]",
     "namespaces": "tables, one a namespace, such as [namespaces.email]",
     "blocked": "a table, [blocked]",
@@ -400,6 +401,7 @@ class _File(_Section):
     size_cap: _Positive = 1000
     strict: _Flag = False
     default_region: Annotated[str, AfterValidator(_region)] | None = None
+    deduplicated_sources: list[str] = []
     defaults: _Namespace = Field(default_factory=lambda: _Namespace.model_validate({}))
     namespaces: dict[_Name, _Namespace] = {}
     blocked: _Blocked = _Blocked()
@@ -416,6 +418,7 @@ class _File(_Section):
             start,
             **own,
             default_region=self.default_region,
+            deduplicated_sources=frozenset(self.deduplicated_sources),
             defaults=defaults,
             namespaces={**start.namespaces, **named},
             blocked=self.blocked.blocked(),

@@ -298,7 +298,7 @@ def _profiles(stored: Stored, rules: Rules, evidence: Evidence) -> list[str]:
     guarded = {key for word in evidence.cannot_links for key in word.keys}
     for id, keys in stored.active.items():
         p = stored.profiles[id]
-        limited = sorted(k for k in keys if rules.rule(k.partition(":")[0]).most is not None)
+        limited = sorted(filter(rules.counted_with, keys))
         wanted = ("ACTIVE", len(keys), refused[id], limited, bool(keys & guarded))
         got = (p["status"], p["size"], p["refused"], sorted(p["limited"]), p["guarded"])
         if got != wanted or not keys:

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import neo4j
 import pytest
 from sending import said
-from stored import read
+from stored import empty, read
 from trained import Traits, activated, again, doubtful, model, people, records
 
 from identity_graph.domain.decision import Accepted
@@ -373,6 +375,28 @@ def test_a_proposal_that_is_merged_stays_merged(matching: Matching, driver: neo4
     after = read(driver)
     assert after.home["record:crm/1"] == after.home["record:shop/1"]
     assert_whole(matching.graph)
+
+
+def test_a_source_that_holds_each_person_once_keeps_its_records_apart(
+    graph: Graph, driver: neo4j.Driver, folder: Path, trained: Compiled
+) -> None:
+    """Two rows of the CRM, and one of the shop that could be either: it goes to one of them, in any order."""
+    one, other = pair(trained)
+    rows = [row("crm", "1", one), row("crm", "2", one), row("shop", "3", other)]
+    for rules, many in ((RULES, 1), (replace(RULES, deduplicated_sources=frozenset({"crm"})), 2)):
+        found: set[tuple[str, ...]] = set()
+        for order in permutations(rows):
+            empty(driver)
+            activated(graph, trained)
+            matching = Matching(graph, rules, folder, now)
+            matching.active()
+            for o in order:
+                write_batch(graph, [o], rules, matching=matching)
+            stored = read(driver)
+            assert len(stored.active) == many
+            found.add(tuple(sorted("+".join(sorted(keys)) for keys in stored.active.values())))
+            assert verify(graph, rules).holds
+        assert len(found) == 1
 
 
 def test_what_a_person_keeps_apart_no_match_joins(matching: Matching, driver: neo4j.Driver, trained: Compiled) -> None:

@@ -134,6 +134,9 @@ def constraints_broken(keys: set[str], evidence: Any, rules: Any) -> set[str]:
             broken.add("UNIQUE_NAMESPACE")
         if not rule.unique and rule.limit is not None and len(alike) > rule.limit:
             broken.add("NAMESPACE_LIMIT")
+    for source in rules.deduplicated_sources:
+        if sum(key.startswith(f"record:{source}/") for key in keys) > 1:
+            broken.add("UNIQUE_NAMESPACE")
     if may_not_meet(keys, evidence):
         broken.add("CANNOT_LINK")
     if len(keys) > rules.size_cap:

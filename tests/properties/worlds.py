@@ -52,13 +52,18 @@ def _rules(conflicts: bool) -> st.SearchStrategy[Rules]:
         ]
     )
     return st.builds(
-        lambda policy, cap, named, others: Rules(
-            policy, cap, namespaces=dict(zip(NAMESPACES, named, strict=False)), defaults=others
+        lambda policy, cap, named, others, once: Rules(
+            policy,
+            cap,
+            namespaces=dict(zip(NAMESPACES, named, strict=False)),
+            defaults=others,
+            deduplicated_sources=frozenset(once),
         ),
         st.sampled_from(Policy),
         st.sampled_from([2, 3, 4, 6, 1000]) if conflicts else st.just(1000),
         st.tuples(one, one, one),
         one,
+        st.sampled_from([[], ["crm"], ["crm", "web"]]) if conflicts else st.just([]),
     )
 
 
@@ -69,8 +74,11 @@ RULES_WITHOUT_CONFLICTS = _rules(conflicts=False)
 def named(values: str, junk: bool = False, most: int = 4) -> st.SearchStrategy[list[tuple[str, str]]]:
     """The identifiers of one observation: namespaces and values."""
     some = [*values, *values, JUNK] if junk else [*values]
+    records = [("record", f"{source}/{value}") for source in ("crm", "web") for value in values[:2]]
     return st.lists(
-        st.sampled_from([(name, value) for name in NAMESPACES for value in some]), min_size=1, max_size=most
+        st.sampled_from([*((name, value) for name in NAMESPACES for value in some), *records]),
+        min_size=1,
+        max_size=most,
     )
 
 
@@ -86,7 +94,17 @@ SAID_AT_DISTINCT_TIMES = st.lists(
     unique_by=lambda row: row[1],
 )
 _PAIR = st.lists(
-    st.sampled_from([f"{name}:{value}" for name in NAMESPACES for value in VALUES]), min_size=2, max_size=2, unique=True
+    st.sampled_from(
+        [
+            *(f"{name}:{value}" for name in NAMESPACES for value in VALUES),
+            "record:crm/a",
+            "record:crm/b",
+            "record:web/a",
+        ]
+    ),
+    min_size=2,
+    max_size=2,
+    unique=True,
 )
 _BY_HAND = st.lists(
     st.builds(

@@ -259,6 +259,16 @@ def test_a_limit_that_contradicts_nothing_is_fine(text: str) -> None:
     assert parse_rules(text).rule("user_id").limit is not None
 
 
+def test_sources_that_hold_each_person_once() -> None:
+    rules = parse_rules('deduplicated_sources = ["crm", "shop/eu"]')
+    assert rules.deduplicated_sources == {"crm", "shop/eu"}
+    assert Rules.from_json(rules.as_json()) == rules
+    assert rules.version != Rules().version
+    ((line, key, sentence),) = problems('deduplicated_sources = "crm"')
+    assert (line, key) == (1, "deduplicated_sources")
+    assert 'a list of sources such as ["crm", "shop"]' in sentence
+
+
 def test_a_line_is_found_however_toml_was_written() -> None:
     found = problems('''\
         """quoted""".x = 1
