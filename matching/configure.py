@@ -836,7 +836,10 @@ def write_keys(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], cap: int, 
         if rule.dropped or unseen:
             hashed = f"CASE WHEN count(*) OVER (PARTITION BY {hashed}) <= {cap} THEN {hashed} END"
         columns.append(f"{hashed} AS bk_{i}")
-    con.execute(f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT *, {', '.join(columns)} FROM {RECORDS} ORDER BY rid")
+    others = "COLUMNS(name -> NOT starts_with(name, 'bk_'))"
+    con.execute(
+        f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT {others}, {', '.join(columns)} FROM {RECORDS} ORDER BY rid"
+    )
     return [f"l.bk_{i} = r.bk_{i}" for i in range(len(rules))]
 
 

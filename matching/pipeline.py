@@ -29,6 +29,9 @@ NO_PAIRS: Pairs = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 SAMPLE_PAIRS = 600_000  # random pairs from which u is estimated
 FLOOR = -5.0  # bits; pairs below are not kept
 MAX_TRAINING_PAIRS = 2_000_000
+STRONGEST = 0.1  # of the pairs that would be merged: here two people are hardly ever taken for one
+ENOUGH_ACROSS = 50  # pairs among those, to tell anything by
+EACH_ONCE = "each source seems to hold a person once, so only records of different sources are compared"
 FEW_WITHIN = 0.02  # of a source's records may seem doubled before it stops counting as de-duplicated
 
 
@@ -156,6 +159,8 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
 
     `overrides`: keys of a Splink settings file; `comparisons` replace those of the same output column name,
     `blocking_rules_to_generate_predictions` are added, `probability_two_random_records_match` replaces the estimate.
+    Where every source turns out to hold each person once, the model is trained anew on pairs of two sources, and
+    `prepared` is from then on of the link type `link`; a link type that a mapping gives stays as it is.
     Raises TrainingError where the data cannot carry a model, InputError or ModelError where an override cannot be used.
     """
     con, found = prepared.con, prepared.profile
@@ -199,6 +204,11 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     )
     lap("compare random pairs")
     progress("training by expectation maximisation")
+    if found.sources > 1 and not prepared.fields.link_type and _each_once(prepared, comparisons, candidates, sample):
+        prepared.link_type = "link"
+        prepared.fields = replace(prepared.fields, link_type="link")
+        prepared.plan = replace(prepared.plan, notes=(*prepared.plan.notes, EACH_ONCE))
+        return fit(prepared, overrides, progress)
     trained = train.fit(comparisons, candidates, sample, max(total, 1.0), found.rows)
     lap("expectation maximisation")
     if len(comparisons) == 1:
@@ -262,6 +272,29 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
             "seconds": {name: round(s, 2) for name, s in prepared.seconds.items()},
         },
     )
+
+
+def _each_once(
+    prepared: Prepared, comparisons: Sequence[configure.Comparison], candidates: train.Patterns, sample: train.Patterns
+) -> bool:
+    """Whether hardly any source seems to hold a person twice.
+
+    What matches look like is learned from pairs of two sources alone, and the strongest of all pairs tell. Of weaker
+    ones too many are two people's: where relatives and namesakes abound, half of them, which then look like doubles
+    within a source.
+    """
+    rows, total = prepared.profile.rows, train.total_pairs(prepared.con, "link")
+    try:
+        of_two = train.fit(comparisons, candidates.but(candidates.within), sample.but(sample.within), total, rows)
+    except TrainingError:
+        return False
+    weight = train.weights(comparisons, candidates, of_two.m, of_two.u, of_two.prior)
+    order = np.flatnonzero(weight >= 0)
+    order = order[np.argsort(-weight[order], kind="stable")]
+    many, within = candidates.count[order], candidates.within[order]
+    strongest = np.cumsum(many) <= max(many.sum() * STRONGEST, 2 * ENOUGH_ACROSS)
+    once, twice = many[strongest & ~within].sum(), many[strongest & within].sum()
+    return bool(once >= ENOUGH_ACROSS and twice <= FEW_WITHIN * once and many[~within].sum() > 0.05 * rows)
 
 
 def _said_of_labels(prepared: Prepared, candidates: train.Patterns, known: thresholds.Labelled) -> list[str]:

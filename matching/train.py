@@ -24,7 +24,7 @@ Winkler (1988) for EM.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import duckdb
 import numpy as np
@@ -62,6 +62,7 @@ class Patterns:
     `bits[i]`: -Σ log2(term frequency) over the exact levels with term frequencies, rounded; `home_bits[i]` the part
     of comparisons that a household shares. `count[i]`: pairs that they stand for, `seen[i]` pairs that were looked at.
     `label[i]`: UNKNOWN, or that the pairs are labelled as one person's, FOUND by a blocking rule or MISSED by all.
+    `within[i]`: both records are of one source.
     """
 
     gamma: npt.NDArray[np.int16]
@@ -70,6 +71,11 @@ class Patterns:
     count: Floats
     seen: Floats
     label: npt.NDArray[np.int8]
+    within: npt.NDArray[np.bool_]
+
+    def but(self, these: npt.NDArray[np.bool_]) -> "Patterns":
+        """The others."""
+        return Patterns(*(getattr(self, field.name)[~these] for field in fields(self)))
 
 
 @dataclass
@@ -195,7 +201,7 @@ def patterns(
                 )
     tf_columns = list(dict.fromkeys(tf_columns))
     with_tf = (
-        f"SELECT rid, {', '.join(quote(c) for c in used)}"
+        f"SELECT rid, hash(source) AS source, {', '.join(quote(c) for c in used)}"
         + "".join(f", {quote('tf_' + c)}.tf AS {quote(f'tf_{c}')}" for c in tf_columns)
         + f" FROM {RECORDS} rec"
     )
@@ -216,11 +222,11 @@ def patterns(
     carried = [quote(f"tf_{c}_{s}") for c in tf_columns for s in "lr"]
     own, home = (f"round({' + '.join(terms) or '0'})" for terms in tf_terms.values())
     sql = f"""
-        WITH p AS (SELECT {", ".join([sides, *names])}
+        WITH p AS (SELECT {", ".join([sides, *names])}, l.source = r.source AS within
                    FROM compared c JOIN with_tf l ON l.rid = c.rid_l JOIN with_tf r ON r.rid = c.rid_r),
         q AS (SELECT {", ".join(["*", *calls])} FROM p),
-        v AS (SELECT {", ".join([*outer, "stands", "label", *carried])} FROM q)
-        SELECT {gammas}, {own} AS own, {home} AS home, label, count(*)::DOUBLE AS seen, sum(stands) AS n
+        v AS (SELECT {", ".join([*outer, "stands", "label", "within", *carried])} FROM q)
+        SELECT {gammas}, {own} AS own, {home} AS home, label, within, count(*)::DOUBLE AS seen, sum(stands) AS n
         FROM v GROUP BY ALL ORDER BY ALL
     """
     found = con.execute(sql).fetchnumpy()
@@ -235,6 +241,7 @@ def patterns(
         np.asarray(found["n"], dtype=float),
         np.asarray(found["seen"], dtype=float),
         np.asarray(found["label"], dtype=np.int8),
+        np.asarray(found["within"], dtype=np.bool_),
     )
 
 

@@ -43,9 +43,12 @@ def records(count: int, seed: int = 5) -> list[tuple[str, str, Traits]]:
     ]
 
 
-def model(folder: Path) -> Compiled:
-    """A model that is kept in a folder of this one."""
-    rows = ((f"{source}/{id}", source, traits, None) for source, id, traits in records(400, seed=3))
+def model(folder: Path, *, doubles: bool = True) -> Compiled:
+    """A model that is kept in a folder of this one. Without ``doubles`` each source holds a person once."""
+    made = records(400, seed=3)
+    if doubles:
+        made += [(source, f"{id}b", again(traits, int(id) + 1)) for source, id, traits in made[::5]]
+    rows = ((f"{source}/{id}", source, traits, None) for source, id, traits in made)
     return train_model(write_records(rows, folder), folder, lambda _: None)
 
 

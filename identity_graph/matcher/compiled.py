@@ -38,6 +38,8 @@ class Compiled:
     def __init__(self, model: Model) -> None:
         self._model = model
         self.version, self.block_cap, self.trained_at = model.version, model.block_cap, model.trained_at
+        #: Whether only records of different sources are compared, as each source holds a person once.
+        self.across = model.fields.link_type == "link"
         self.auto, self.review = model.thresholds.auto, model.thresholds.review
         self._scorer = Scorer(model.settings, model.term_frequencies, model.average)
 

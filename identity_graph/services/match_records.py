@@ -203,6 +203,7 @@ class Matching:
             model=model.version,
             most=model.block_cap + 1,
             since=since,
+            across=model.across,
         )
         found = Compared(stored={row[0]: StoredMatch(*row) for row in stored})
         found.own = {row[0]: row[1] for row in rows}

@@ -108,6 +108,25 @@ def test_one_by_one_gives_what_all_at_once_would(matching: Matching, driver: neo
     assert_whole(matching.graph)
 
 
+def test_where_each_source_holds_a_person_once_only_records_of_two_sources_are_compared(
+    graph: Graph, driver: neo4j.Driver, folder: Path
+) -> None:
+    linking = model(folder, doubles=False)
+    assert linking.across
+    activated(graph, linking)
+    matching = Matching(graph, RULES, folder, now)
+    rows = [row(*record) for record in records(40)]
+    rows += [row("crm", f"{id}b", traits) for source, id, traits in records(40) if source == "crm"]
+    Random(1).shuffle(rows)
+    for start in range(0, len(rows), 25):
+        write_batch(graph, rows[start : start + 25], RULES, matching=matching)
+    ends = [(link["a"], link["b"]) for link in read(driver).links.values() if link["kind"] == "MATCHED"]
+    assert len(ends) >= 50
+    assert all(a.partition("/")[0] != b.partition("/")[0] for a, b in ends)
+    assert_same(links(driver), predicted(matching, linking.version))
+    assert_whole(graph)
+
+
 def test_concurrent_writers_miss_no_pair(matching: Matching, driver: neo4j.Driver, trained: Compiled) -> None:
     """The two records of each person are written at the same time, by two writers."""
     rows = [row(*record) for record in records(48)]

@@ -1,6 +1,6 @@
 // name: record/candidates
-// summary: Records as a model reads them, with their matched links as match/stored tells them, and those that share a value of a blocking rule with them. A value that as many as `most` share says nothing: it is told as a crowd, also which are no known ones, and which known ones a record has left. With a moment, only those that wait for their own matching or were written since. Each with the identifier that holds it.
-// params: keys: List<String>, model: String, most: Integer, since: Integer
+// summary: Records as a model reads them, with their matched links as match/stored tells them, and those that share a value of a blocking rule with them. A value that as many as `most` share says nothing: it is told as a crowd, also which are no known ones, and which known ones a record has left. With a moment, only those that wait for their own matching or were written since; only of other sources, if so asked. Each with the identifier that holds it.
+// params: keys: List<String>, model: String, most: Integer, since: Integer, across: Boolean
 // returns: found: List<List<Any>>, stored: List<List<Any>>
 // access: read
 // index: crowd_value, link_record_a, link_record_b, record_key, record_block_1, record_block_2, record_block_3, record_block_4, record_block_5, record_block_6, record_block_7, record_block_8, record_block_9, record_block_10, record_block_11, record_block_12, record_block_13, record_block_14, record_block_15, record_block_16
@@ -56,6 +56,7 @@ CALL () {
     UNWIND blocks AS block
     UNWIND block AS c
     WITH DISTINCT c, r WHERE c <> r AND ($since IS NULL OR c.unmatched IS NOT NULL OR c.since >= $since)
+      AND NOT ($across AND c.source = r.source)
     RETURN collect([
       c.key, c.digest + coalesce('/' + toString(c.again), ''), c.fields, CASE WHEN c.record_id IS NULL THEN substring(c.key, size(c.source) + 1) ELSE 'record:' + c.key END
     ]) AS candidates

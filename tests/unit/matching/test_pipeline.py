@@ -81,11 +81,55 @@ def test_two_sources_that_hold_each_person_once_are_linked_one_to_one(tmp_path: 
             values = [person.values[name] for name in people.FIELDS]
             rows.append([key, source, *values])
     path = write(tmp_path / "two.csv", ["record_id", "source", *people.FIELDS], rows)
-    found = clusters(pipeline.run([path], {"link_type": "link"}))
+    outcome = pipeline.run([path])
+    assert outcome.prepared.link_type == "link"
+    found = clusters(outcome)
     quality = evaluate.pairwise(found, truth)
     assert quality.f1 >= 0.97
     sizes = [len(members) for members in _members(found).values()]
     assert max(sizes) == 2
+
+
+def test_where_relatives_and_namesakes_abound_sources_that_hold_each_person_once_are_found(tmp_path: Path):
+    """Two censuses ten years apart. Taken for lists that may name people twice, nothing can be learned."""
+    chance = random.Random(1)
+    names = [name.title() for name in chance.sample(sorted({p.values["first_name"] for p in people.people(400)}), 40)]
+    families = sorted({person.values["last_name"].title() for person in people.people(900)})[:800]
+    towns, streets = ([f"{name}{kind}" for name in families[:300]] for kind in ("ville", " Lane"))
+
+    def common(some: list[str]) -> str:
+        """The first of them most, as names are."""
+        often = min(int(chance.paretovariate(0.9)) - 1, len(some) - 1)
+        return some[often] if chance.random() < 0.6 else chance.choice(some)
+
+    rows: list[list[str]] = []
+    truth: dict[str, int] = {}
+    number = 0
+    while number < 3_500:
+        family, town, street = common(families), common(towns), chance.choice(streets)
+        for _ in range(chance.choice((1, 2, 3, 5, 6))):
+            number += 1
+            name, year, born = common(names), chance.randrange(1800, 1851), common(towns)
+            for source in ("1851", "1861"):
+                if chance.random() < 0.8:
+                    key = f"{source}-{number}"
+                    truth[key] = number
+                    told = year + chance.choice((0, 0, 0, 1, -1, 2))
+                    called, surname = (
+                        one[: (cut := chance.randrange(len(one)))] + one[cut + 1 :] if chance.random() < 0.2 else one
+                        for one in (name, family)
+                    )
+                    moved = source == "1861" and chance.random() < 0.3
+                    lived = chance.choice(streets) if moved else street
+                    rows.append([key, source, called, surname, str(told), born, lived, town])
+    header = ["record_id", "source", "first_name", "surname", "birth_year", "birthplace", "street", "parish"]
+    path = write(tmp_path / "census.csv", header, rows)
+    outcome = pipeline.run([path])
+    assert outcome.prepared.link_type == "link"
+    assert pipeline.EACH_ONCE in outcome.model.report["notes"]
+    assert evaluate.pairwise(clusters(outcome), truth).precision >= 0.95
+    with pytest.raises(TrainingError, match="what it learned are not matches"):
+        pipeline.run([path], {"link_type": "dedupe"})
 
 
 def test_several_files_without_a_source_are_a_source_each(tmp_path: Path):

@@ -23,7 +23,9 @@ def patterns(counts: dict[tuple[int, ...], float]) -> train.Patterns:
     """Pairs by the indices of their levels; 1 is that of the first after the null level."""
     zeros, number = np.zeros(len(counts)), np.array(list(counts.values()))
     gamma = np.array(list(counts), dtype=np.int16)
-    return train.Patterns(gamma, zeros, zeros, number, number, np.zeros(len(counts), dtype=np.int8))
+    return train.Patterns(
+        gamma, zeros, zeros, number, number, np.zeros(len(counts), dtype=np.int8), np.ones(len(counts), dtype=np.bool_)
+    )
 
 
 def trained(counts: dict[tuple[int, ...], float], *comparisons: Comparison, rows: int = 5_000) -> train.Trained:
