@@ -30,6 +30,7 @@ from matching.fields import (
 Value = str | list[str] | None
 Record = dict[str, Value]
 RECORDS = "records"
+ACROSS = " AND l.source <> r.source"  # of a blocking rule, where only records of different sources are compared
 PERSON = "person"  # of `records`; no field is normalised to this name
 ROW = '" row"'  # of `raw`; the names of a file's columns are stripped, so none is called this
 FILE = '" file"'  # of `raw`: the name of the file, empty where there is one only

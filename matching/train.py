@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from matching.batch import PERSON, RECORDS, quote
+from matching.batch import ACROSS, PERSON, RECORDS, quote
 from matching.bound import NULL, TRUE, Ints, can_hold
 from matching.configure import Comparison, Level
 from matching.errors import TrainingError
@@ -250,7 +250,7 @@ def labelled_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> tuple
 
     One whom more than LABELS_SHARED records name is no person. Of more than MOST_LABELLED pairs, a repeatable sample.
     """
-    across = " AND l.source <> r.source" if link_type == "link" else ""
+    across = ACROSS if link_type == "link" else ""
     few = f"SELECT {PERSON} FROM {RECORDS} GROUP BY 1 HAVING count(*) BETWEEN 2 AND {LABELS_SHARED}"
     found = con.sql(
         f"SELECT a, b FROM (SELECT l.rid AS a, r.rid AS b FROM {RECORDS} l JOIN {RECORDS} r USING ({PERSON}) "
@@ -262,7 +262,7 @@ def labelled_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> tuple
 
 def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, bool]:
     """SQL for a repeatable random sample of pairs, and whether it is all of them."""
-    across = " AND l.source <> r.source" if link_type == "link" else ""
+    across = ACROSS if link_type == "link" else ""
     if rows * (rows - 1) / 2 <= wanted:
         return (
             f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON l.rid < r.rid{across}",
