@@ -6,7 +6,6 @@ from identity_graph.api.errors import BadInput, UnusableIdentifier
 from identity_graph.api.inputs import IdentifierInput
 from identity_graph.api.keys import Scope
 from identity_graph.api.matching import MatchQuery
-from identity_graph.api.scalars import moment
 from identity_graph.api.segments import SegmentQuery
 from identity_graph.api.simulation import SimulationQuery
 from identity_graph.api.types import (
@@ -79,10 +78,7 @@ class Query(MatchQuery, SegmentQuery, SimulationQuery):
         return CrossDevice(
             status=found.status,
             profile=Profile(id=strawberry.ID(found.profile), fresh=fresh) if found.profile else None,
-            devices=[
-                PersonDevice(identifier=Identifier.of(d.key), last_seen_at=moment(d.last_seen), confidence=d.confidence)
-                for d in devices
-            ],
+            devices=[PersonDevice.of(device) for device in devices],
         )
 
     @strawberry.field(

@@ -32,6 +32,7 @@ from identity_graph.services.lookup import END_OF_TIME, Freshness, Status
 from identity_graph.services.profiles import (
     MAX_PAGE,
     ChangeRow,
+    DeviceRow,
     LinkRow,
     Member,
     MergeRow,
@@ -49,6 +50,9 @@ T = TypeVar("T")
 
 First = Annotated[int, strawberry.argument(description="How many to return, 1 to 100.")]
 After = Annotated[str | None, strawberry.argument(description="Return what follows this cursor, an `endCursor`.")]
+SEEN = "With `asOf` as it was known then. Null where no source saw it, or where it is not kept: the last 15 times that " \
+       "it changed are."
+LINK_SEEN = "Null with `asOf`: it is not kept what it was."
 AsOf = Annotated[DateTime | None, strawberry.argument(description="Answer from the past: who was this at that moment?")]
 
 strawberry.enum(Status, name="IdentifierStatus", description="What is known of an identifier.")
@@ -181,8 +185,8 @@ class ProfileIdentifier:
     namespace: str
     value: str
     is_device: bool
-    first_seen_at: DateTime
-    last_seen_at: DateTime
+    first_seen_at: DateTime | None = strawberry.field(description=SEEN)
+    last_seen_at: DateTime | None = strawberry.field(description=SEEN)
     sources: list[str]
     state: IdentifierState
 
@@ -193,8 +197,8 @@ class ProfileIdentifier:
             namespace=namespace,
             value=value,
             is_device=row.is_device,
-            first_seen_at=moment(row.first_seen),
-            last_seen_at=moment(row.last_seen),
+            first_seen_at=_moment(row.first_seen),
+            last_seen_at=_moment(row.last_seen),
             sources=row.sources,
             state=IdentifierState(row.state),
         )
@@ -294,10 +298,10 @@ class MatchEvidence:
 class Link(Node):
     kind: LinkKind
     source: str
-    state: LinkState
-    first_seen_at: DateTime
-    last_seen_at: DateTime
-    count: int
+    state: LinkState = strawberry.field(description="As it is now, also with `asOf`.")
+    first_seen_at: DateTime | None = strawberry.field(description=LINK_SEEN)
+    last_seen_at: DateTime | None = strawberry.field(description=LINK_SEEN)
+    count: int | None = strawberry.field(description=LINK_SEEN)
     from_: Identifier = strawberry.field(name="from")
     to: Identifier
     match_weight: float | None = strawberry.field(description="log2 of the Bayes factor, of a matched link.")
@@ -311,8 +315,8 @@ class Link(Node):
             kind=LinkKind(row.kind),
             source=row.source,
             state=LinkState(row.state),
-            first_seen_at=moment(row.first_seen),
-            last_seen_at=moment(row.last_seen),
+            first_seen_at=_moment(row.first_seen),
+            last_seen_at=_moment(row.last_seen),
             count=row.count,
             from_=Identifier.of(row.a),
             to=Identifier.of(row.b),
@@ -780,10 +784,16 @@ class Resolution:
 @strawberry.type(description="Another device of a person.")
 class PersonDevice:
     identifier: Identifier
-    last_seen_at: DateTime
+    last_seen_at: DateTime | None = strawberry.field(description=SEEN)
     confidence: float = strawberry.field(
         description="How sure it is the same person's: 1.0 by observed links, else the weakest link's probability."
     )
+
+    @classmethod
+    def of(cls, row: DeviceRow) -> "PersonDevice":
+        return cls(
+            identifier=Identifier.of(row.key), last_seen_at=_moment(row.last_seen), confidence=row.confidence
+        )
 
 
 @strawberry.type(description="Who is behind a device.")

@@ -7,7 +7,7 @@ microseconds since 1970; an ``as_of`` among them answers from the closed members
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -15,12 +15,13 @@ import orjson
 from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.events import Aggregates
 from identity_graph.domain.identifiers import split_key
-from identity_graph.domain.past import as_it_was
+from identity_graph.domain.past import as_it_was, as_it_was_seen
 from identity_graph.domain.paths import CERTAIN, confidence
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record, with_aggregates
 from identity_graph.services.journey import summed
 from identity_graph.services.lookup import END_OF_TIME, MAX_PROFILES, NOW, Coalesced, Found, Freshness, Lookup
+from identity_graph.services.observe import from_text
 from identity_graph.store.graph import Graph
 
 MAX_PAGE = 100
@@ -46,11 +47,11 @@ class ProfileState:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An identifier of a profile."""
+    """An identifier of a profile; None says that no source saw it, or that it is not kept when."""
 
     key: str
-    first_seen: int
-    last_seen: int
+    first_seen: int | None
+    last_seen: int | None
     sources: list[str]
     state: str
     is_device: bool
@@ -71,7 +72,8 @@ class RecordRow:
 class LinkRow:
     """A link as stored; ``reason`` is a refusal code where its state is REFUSED.
 
-    A matched link also has the ``levels`` of its comparisons as JSON; its source is the version of its model.
+    A matched link also has the ``levels`` of its comparisons as JSON; its source is the version of its model. When and
+    how often it was seen is not kept of a moment, and None where it is told as of one.
     """
 
     id: str
@@ -80,9 +82,9 @@ class LinkRow:
     kind: str
     source: str
     state: str
-    first_seen: int
-    last_seen: int
-    count: int
+    first_seen: int | None
+    last_seen: int | None
+    count: int | None
     weight: float | None
     reason: str | None
     parties: list[str] | None = None
@@ -112,10 +114,13 @@ class ChangeRow:
     by: LinkRow | None = None
 
     @classmethod
-    def of(cls, row: Sequence[Any]) -> "ChangeRow":
-        """From a row of `lineage/page` or `lineage/changes`."""
+    def of(cls, row: Sequence[Any], at: int | None = None) -> "ChangeRow":
+        """From a row of `lineage/page` or `lineage/changes`, as of a moment if there is one."""
         *told, by = row
-        return cls(*told, by=LinkRow(*by) if by else None)
+        link = LinkRow(*by) if by else None
+        if link and at is not None:
+            link = replace(link, first_seen=None, last_seen=None, count=None)
+        return cls(*told, by=link)
 
     @property
     def parties(self) -> list[tuple[str, str]]:
@@ -146,17 +151,19 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """A device of a person, when it was last seen, and how sure it is theirs (a probability)."""
+    """A device of a person, when it was last seen (None as of :class:`Member`), and how sure it is theirs (a
+    probability).
+    """
 
     key: str
-    last_seen: int
+    last_seen: int | None
     confidence: float
 
 
 _Said = tuple[Sequence[Traits], Aggregates]
 """What sources and people say of a profile, and what its events add up to."""
 
-_Devices = tuple[list[tuple[str, int]], list[tuple[str, str, float | None]]]
+_Devices = tuple[list[tuple[str, int | None]], list[tuple[str, str, float | None]]]
 """Devices as (key, last seen), and, where some were matched, the links that hold the profile together."""
 
 
@@ -284,14 +291,19 @@ class Profiles:
         key: str,
         first_seen: int,
         last_seen: int,
-        sources: Any,
+        sources: str,
         state: str,
         was: str | None = None,
+        seen: Sequence[int] | None = None,
     ) -> Member:
+        first, last = first_seen, last_seen
         if at is not None:
             state, sources = as_it_was(state, sources, was, at)
-            sources = sources.split("\t")
-        return Member(key, first_seen, last_seen, sources, state, self._rules.rule(split_key(key)[0]).is_device)
+            first, last = as_it_was_seen(first_seen, last_seen, seen, at)
+        if not sources:
+            first = last = None
+        is_device = self._rules.rule(split_key(key)[0]).is_device
+        return Member(key, first, last, from_text(sources), state, is_device)
 
     def _load_records(self, window: _Window, asked: list[tuple[str, int, str]]) -> Mapping[tuple[str, int, str], Page]:
         ((rows,),) = self._read_page("profile/records", window, asked)
@@ -301,13 +313,13 @@ class Profiles:
         }
 
     def _load_lineages(self, window: _Window, asked: list[tuple[str, int, str]]) -> Mapping[tuple[str, int, str], Page]:
-        at = window.fresh.as_of or END_OF_TIME
+        at = window.fresh.as_of
         ((rows,),) = self._graph.read(
-            "lineage/page", token=window.fresh.token, rows=asked, limit=window.size + 1, at=at
+            "lineage/page", token=window.fresh.token, rows=asked, limit=window.size + 1, at=at or END_OF_TIME
         )
         return {
-            (id, at, key): _page(window, total, [ChangeRow.of(item) for item in items])
-            for id, at, key, total, items in rows
+            (id, before, key): _page(window, total, [ChangeRow.of(item, at) for item in items])
+            for id, before, key, total, items in rows
         }
 
     def _read_page(self, name: str, window: _Window, asked: list[Any]) -> list[tuple[Any, ...]]:
@@ -354,7 +366,8 @@ class Profiles:
         return {row[0]: LinkRow(*row) for row in rows}
 
     async def devices(self, namespace: str, raw: str, fresh: Freshness = NOW) -> tuple[Found, list[DeviceRow]]:
-        """Who is behind a device, or was then, and the other devices of that person, last seen first.
+        """Who is behind a device, or was then, and the other devices of that person, last seen first, then those of which
+        it is not known.
 
         How sure a device of the past is, is told by what is known by now of the members of then.
         """
@@ -366,14 +379,18 @@ class Profiles:
         start = f"{found.namespace}:{found.value}"
         sure = confidence(links, start)
         devices = [DeviceRow(key, seen, sure.get(key, 0.0) if links else CERTAIN) for key, seen in rows if key != start]
-        return found, sorted(devices, key=lambda d: (-d.last_seen, d.key))
+        return found, sorted(devices, key=lambda d: (-(d.last_seen or 0), d.key))
 
     def _load_devices(self, fresh: Freshness, ids: list[str]) -> Mapping[str, _Devices]:
         if fresh.as_of is None:
             ((rows,),) = self._graph.read("device/of_profile", token=fresh.token, ids=ids)
         else:
             ((rows,),) = self._graph.read("device/of_profile_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
-        return {id: (devices, links) for id, devices, links in rows}
+        found: dict[str, _Devices] = {}
+        for id, devices, links in rows:
+            members = [self._member(fresh.as_of, *row) for row in devices]
+            found[id] = [(member.key, member.last_seen) for member in members], links
+        return found
 
 
 EMPTY = Page([], False, 0)

@@ -135,7 +135,7 @@ class Retracting:
             if tallies:
                 tx.do("retraction/tallies", rows=tallies)
             self._remember(held, left, reopened, at)
-            self._see_less(held, left, gone)
+            self._see_less(held, left, gone, at)
 
         matched = {
             row[0]: StoredMatch(*row) for row in tx.one("match/stored", keys=[r.key for r in records if r.changed])
@@ -277,7 +277,7 @@ class Retracting:
             rows = [[held[key].element, held[key].state, held[key].sources] for key in other]
             self.tx.do("identifier/remember", rows=rows, at=at)
 
-    def _see_less(self, held: Mapping[Key, _Held], left: Remains, gone: frozenset[Key]) -> None:
+    def _see_less(self, held: Mapping[Key, _Held], left: Remains, gone: frozenset[Key], at: int) -> None:
         rows: list[Row] = []
         for key, sight in left.seen.items():
             partners = left.partners[key]
@@ -286,7 +286,7 @@ class Retracting:
             rows.append(
                 [held[key].element, sight.first_seen, sight.last_seen, as_text(sight.sources), as_text(partners)]
             )
-        self.tx.do("retraction/identifiers", rows=rows)
+        self.tx.do("retraction/identifiers", rows=rows, at=at)
         unsaid = [held[key].element for key in sorted(left.unseen - gone)]
         if unsaid:
             self.tx.do("retraction/unsaid", elements=unsaid)

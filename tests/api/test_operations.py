@@ -260,6 +260,43 @@ def test_the_past_is_answered_as_it_was(service: Service) -> None:
     assert service.resolve(left, asOf="2020-01-01T00:00:00Z")[0]["status"] == "UNKNOWN"
 
 
+SIGHTS = """query($of: IdentifierInput!, $beside: IdentifierInput!, $at: DateTime) {
+    profileByIdentifier(identifier: $of, asOf: $at) {
+        identifiers { edges { node { value firstSeenAt lastSeenAt } } }
+        lineage(first: 1) { edges { node { cause { ... on LinkCause { link { firstSeenAt lastSeenAt count } } } } } } }
+    crossDevice(device: $beside, asOf: $at) { devices { lastSeenAt } } }"""
+
+
+def test_when_something_was_seen_is_told_as_it_was_known_then(service: Service) -> None:
+    """Not by what arrived later, though it tells of earlier; and not at all where that is too long ago to be kept."""
+    phone, tablet = an("device_id"), an("device_id")
+
+    def day(number: int) -> str:
+        return f"2026-01-{number:02}T10:00:00Z"
+
+    def told(at: str | None = None) -> tuple[list[str | None], dict[str, Any]]:
+        found = service.post(SIGHTS, {"of": phone, "beside": tablet, "at": at}).json()["data"]
+        profile = found["profileByIdentifier"]
+        (node,) = [e["node"] for e in profile["identifiers"]["edges"] if e["node"]["value"] == phone["value"]]
+        (device,) = found["crossDevice"]["devices"]
+        assert device["lastSeenAt"] == node["lastSeenAt"]
+        link = profile["lineage"]["edges"][0]["node"]["cause"]["link"]
+        return [node["firstSeenAt"], node["lastSeenAt"]], link
+
+    service.submit(seen(phone, tablet, observedAt=day(10)))
+    moments: list[tuple[str, list[str | None]]] = []
+    known = [10]
+    for number in (5, 7, 12, *range(13, 28)):
+        moments.append((datetime.now(UTC).isoformat(), [day(min(known)), day(max(known))]))
+        service.submit(seen(phone, tablet, observedAt=day(number)))
+        known.append(number)
+    assert told() == ([day(5), day(27)], {"firstSeenAt": day(5), "lastSeenAt": day(27), "count": 19})
+    not_kept = {"firstSeenAt": None, "lastSeenAt": None, "count": None}
+    # Of eighteen sights later than the first, one told nothing new; of the others the last fifteen are kept.
+    for number, (at, then) in enumerate(moments):
+        assert told(at) == ([None, None] if number < 3 else then, not_kept)
+
+
 def test_an_id_leads_through_every_merge_of_its_time(service: Service) -> None:
     first, second, third = an_email(), an_email(), an_email()
     ids = [service.submit(seen(email))[0]["profile"]["id"] for email in (first, second, third)]

@@ -185,6 +185,9 @@ def test_a_persons_word_keeps_what_it_names(service: Service) -> None:
     service.run("SetCannotLink", {"input": WHY | {"a": one, "b": two}})
     retract(service, ids=[observation["id"] for observation in said])
     assert [found["status"] for found in service.resolve(one, two)] == ["RESOLVED", "RESOLVED"]
+    whole = service.run("Customer360", {"identifier": one})["profileByIdentifier"]
+    (node,) = [edge["node"] for edge in whole["identifiers"]["edges"]]
+    assert (node["firstSeenAt"], node["lastSeenAt"], node["sources"]) == (None, None, [])
     (told,) = service.submit(seen(one, two))
     assert [link["code"] for link in told["refusedLinks"]] == ["CANNOT_LINK"]
 

@@ -185,8 +185,7 @@ class History(Program):
         assert leads(after) == self.led()
 
     def look(self, fresh: Freshness) -> Seen:
-        """What readers see of every identifier and profile that ever was; but for when identifiers were seen,
-        and aggregates, which are of now."""
+        """What readers see of every identifier and profile that ever was; but for aggregates, which are of now."""
         profiles, lookup = self.profiles
         keys, ids = sorted(self.known), sorted(self.stored.profiles)
 
@@ -200,7 +199,7 @@ class History(Program):
             )
             if state is None:
                 return None
-            plain = [(m.key, m.state, sorted(m.sources), m.is_device) for m in members.items]
+            plain = [replace(m, sources=sorted(m.sources)) for m in members.items]
             said = [trait for trait in golden if trait.rule != AGGREGATE]
             return replace(state, version=0), plain, members.total, records, said, segments
 

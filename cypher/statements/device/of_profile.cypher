@@ -1,5 +1,5 @@
 // name: device/of_profile
-// summary: The devices of profiles, and, where the model matched some of a profile's identifiers, the links that hold it together.
+// summary: The devices of profiles as profile/members tells them, and, where the model matched some of a profile's identifiers, the links that hold it together.
 // params: ids: List<String>
 // returns: found: List<List<Any>>
 // access: read
@@ -8,7 +8,7 @@ UNWIND $ids AS id
 MATCH (p:Profile {id: id})
 CALL (p) {
   MATCH (p)<-[:MEMBER_OF]-(i:Identifier&Device)
-  RETURN collect([i.key, i.last_seen]) AS devices
+  RETURN collect([i.key, i.first_seen, i.last_seen, i.sources, i.state]) AS devices
 }
 CALL (p) {
   MATCH (p)<-[:MEMBER_OF]-(i:Identifier)-[l:LINK]->(j:Identifier)

@@ -1,5 +1,5 @@
 // name: device/of_profile_as_of
-// summary: The same as device/of_profile, of the identifiers that were members at a moment. The links are those that are known between them by now, also if they were refused or taken back since.
+// summary: The same as device/of_profile, of the identifiers that were members at a moment, as profile/members_as_of tells them. The links are those that are known between them by now, also if they were refused or taken back since.
 // params: ids: List<String>, at: Integer
 // returns: found: List<List<Any>>
 // access: read
@@ -21,6 +21,6 @@ CALL (members) {
   RETURN CASE WHEN any(l IN links WHERE l.kind = 'MATCHED') THEN links ELSE [] END AS links
 }
 RETURN collect([
-  id, [i IN members WHERE i:Device | [i.key, i.last_seen]],
+  id, [i IN members WHERE i:Device | [i.key, i.first_seen, i.last_seen, i.sources, i.state, i.was, i.seen]],
   [l IN links | [startNode(l).key, endNode(l).key, CASE l.kind WHEN 'MATCHED' THEN l.weight END]]
 ]) AS found

@@ -1,5 +1,5 @@
 // name: profile/members_as_of
-// summary: The same as profile/members, of the identifiers that were members at a moment; their sources as a text, and what they were, see domain/past.
+// summary: The same as profile/members, of the identifiers that were members at a moment; also what they were, see domain/past.
 // params: rows: List<List<String>>, limit: Integer, at: Integer
 // returns: found: List<List<Any>>
 // access: read
@@ -15,4 +15,4 @@ CALL (p) {
 }
 WITH row, i ORDER BY i.key
 WITH row, count(i) AS total, collect(CASE WHEN i.key > row[1] THEN i END)[..$limit] AS page
-RETURN collect([row[0], row[1], total, [i IN page | [i.key, i.first_seen, i.last_seen, i.sources, i.state, i.was]]]) AS found
+RETURN collect([row[0], row[1], total, [i IN page | [i.key, i.first_seen, i.last_seen, i.sources, i.state, i.was, i.seen]]]) AS found
