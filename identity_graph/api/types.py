@@ -50,8 +50,10 @@ T = TypeVar("T")
 
 First = Annotated[int, strawberry.argument(description="How many to return, 1 to 100.")]
 After = Annotated[str | None, strawberry.argument(description="Return what follows this cursor, an `endCursor`.")]
-SEEN = "With `asOf` as it was known then. Null where no source saw it, or where it is not kept: the last 15 times that " \
-       "it changed are."
+SEEN = (
+    "With `asOf` as it was known then. Null where no source saw it, or where it is not kept: the last 15 times that it "
+    "changed are."
+)
 LINK_SEEN = "Null with `asOf`: it is not kept what it was."
 AsOf = Annotated[DateTime | None, strawberry.argument(description="Answer from the past: who was this at that moment?")]
 
@@ -95,6 +97,8 @@ class ChangeKind(Enum):
     CANNOT_LINK_REMOVED = "CANNOT_LINK_REMOVED"
     OVERRIDE_SET = "OVERRIDE_SET"
     OVERRIDE_REMOVED = "OVERRIDE_REMOVED"
+    LINK_ASSERTED = "LINK_ASSERTED"
+    LINK_WITHDRAWN = "LINK_WITHDRAWN"
     RETRACTED = "RETRACTED"
     RESTORED = "RESTORED"
     LINK_REFUSED = "LINK_REFUSED"
@@ -791,9 +795,7 @@ class PersonDevice:
 
     @classmethod
     def of(cls, row: DeviceRow) -> "PersonDevice":
-        return cls(
-            identifier=Identifier.of(row.key), last_seen_at=_moment(row.last_seen), confidence=row.confidence
-        )
+        return cls(identifier=Identifier.of(row.key), last_seen_at=_moment(row.last_seen), confidence=row.confidence)
 
 
 @strawberry.type(description="Who is behind a device.")

@@ -322,7 +322,7 @@ def write_matches(tx: Transaction, matches: Mapping[str, Match], written: Writte
     """Write matched links as they were decided."""
     if not matches:
         return
-    existing = dict(tx.one("link/find", ids=list(matches)))
+    existing = {id: element for id, element, _ in tx.one("link/find", ids=list(matches))}
     new: list[Row] = []
     old: list[Row] = []
     for id, m in matches.items():

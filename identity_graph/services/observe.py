@@ -174,10 +174,15 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A change that a statement is, whatever follows from it: its kind, and whose profiles are its parties."""
+    """A change that a statement is, whatever follows from it: its kind, whose profiles are its parties, and its link.
+
+    ``alone``: other changes tell it where its identifiers are not in one profile yet.
+    """
 
     kind: str
     keys: frozenset[Key]
+    link: str | None = None
+    alone: bool = False
 
 
 def state(
@@ -188,13 +193,13 @@ def state(
     still_so: Callable[[], bool],
     cause: Cause = BY_LINK,
     beside: Beside | None = None,
-    told: Told | None = None,
+    told: Sequence[Told] = (),
     picture: "Picture | None" = None,
 ) -> Written | None:
     """Write what the model or a person states of known identifiers, except the stated links and cannot-links.
 
     ``still_so`` is asked when everything is held; if it says no, or an identifier was forgotten meanwhile, nothing is
-    written and the answer is None. ``told`` is a change of the statement's own. ``picture`` is one of all the stated
+    written and the answer is None. ``told`` are changes of the statement's own. ``picture`` is one of all the stated
     identifiers, if there is one already. Raises :class:`StaleRead` as :func:`observe` does.
     """
     for _ in range(READS):
@@ -451,7 +456,7 @@ class _Taking:
         return [replace(answer, left_out=beyond.get(answer.observation_id, ())) for answer in answers]
 
     def state(
-        self, stated: Stated, still_so: Callable[[], bool], beside: Beside | None, told: Told | None
+        self, stated: Stated, still_so: Callable[[], bool], beside: Beside | None, told: Sequence[Told]
     ) -> Written | None:
         picture = self.picture
         seen = survey((), picture.identifiers, picture.profiles, self.rules, stated)
@@ -465,11 +470,13 @@ class _Taking:
             beside.write(self.at)
         plan = decide(seen, picture.profiles, component, self.rules, new_id)
         into = dict(plan.absorb)
-        home = {key: profile for key, known in picture.identifiers.items() if (profile := known.profile)}
-        home = {key: into.get(profile, profile) for key, profile in home.items()} | dict(plan.move)
-        if told:
-            parties = sorted({home[key] for key in told.keys if key in home})
-            change = Change(new_id(), told.kind, None, None, (), tuple((id, "PARTY") for id in parties))
+        before = {key: profile for key, known in picture.identifiers.items() if (profile := known.profile)}
+        home = {key: into.get(profile, profile) for key, profile in before.items()} | dict(plan.move)
+        for one in told:
+            if one.alone and len({before.get(key) for key in one.keys}) > 1:
+                continue
+            parties = sorted({home[key] for key in one.keys if key in home})
+            change = Change(new_id(), one.kind, one.link, None, (), tuple((id, "PARTY") for id in parties))
             plan.changes.append(change)
         rows = self._decided(plan, _matched_by(seen, component), beside.anchors if beside else ())
         written = self._write(rows)

@@ -366,8 +366,8 @@ class Profiles:
         return {row[0]: LinkRow(*row) for row in rows}
 
     async def devices(self, namespace: str, raw: str, fresh: Freshness = NOW) -> tuple[Found, list[DeviceRow]]:
-        """Who is behind a device, or was then, and the other devices of that person, last seen first, then those of which
-        it is not known.
+        """Who is behind a device, or was then, and the other devices of that person, last seen first, then those of
+        which it is not known.
 
         How sure a device of the past is, is told by what is known by now of the members of then.
         """

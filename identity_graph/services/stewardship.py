@@ -21,6 +21,7 @@ from identity_graph.domain.decision import (
     created_change_id,
 )
 from identity_graph.domain.evidence import CannotLink, Key, LinkKind, Refusal, link_id
+from identity_graph.domain.matches import RETRACTED
 from identity_graph.domain.rules import Rules
 from identity_graph.services.declined import Declined
 from identity_graph.services.lookup import END_OF_TIME
@@ -34,6 +35,7 @@ from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph, Transaction
 T = TypeVar("T")
 
 CANNOT_LINK_SET, CANNOT_LINK_REMOVED = "CANNOT_LINK_SET", "CANNOT_LINK_REMOVED"
+LINK_ASSERTED, LINK_WITHDRAWN = "LINK_ASSERTED", "LINK_WITHDRAWN"
 #: Profiles that one merge may join.
 MOST_MERGED = 10
 #: Observations that one act may take back.
@@ -282,7 +284,7 @@ class Act:
             raise Declined("NOT_UNDOABLE", "A profile begins with what was observed; retract the observation instead.")
         if not rows:
             raise Declined("UNKNOWN_CHANGE", f"There is no change {change}.")
-        kind, act, moved, roles, before, undone = rows[0]
+        kind, act, moved, roles, before, undone, link, withdrawn = rows[0]
         if roles:
             self._expect(min([id for id, role in roles if role in _STAYED] or [id for id, _ in roles]), expected)
         if act and (back := self._retracted_or_restored(act)):
@@ -292,7 +294,11 @@ class Act:
         if act and (taken := self._overriding().take_back(act)):
             now, told = taken
             return Done(now, (told,), ())
+        if withdrawn:
+            return self._say_again(act, withdrawn)
         match kind:
+            case "LINK_ASSERTED":
+                return self._withdraw(act, link)
             case "RETRACTED" | "RESTORED":
                 raise Declined("ALREADY_UNDONE", "This was taken back before.")
             case "RULES_CHANGED" | "BLOCKED" | "UNBLOCKED":
@@ -371,6 +377,31 @@ class Act:
             raise Declined("ALREADY_UNDONE", "This was taken back before.")
         return self._done(written, min((were_set or lifted)[0].one))
 
+    def _withdraw(self, act: str, link: str) -> Done:
+        """Undo a person's word on a link that an act gave last."""
+        a, b, actor, first, last, count = self._word(act, link)
+        claim = Claim(link, a, b, actor, first, last, count, None, None, LinkKind.ASSERTED)
+        before = before_changes(self.tx, self.tx.one("change/of_act", act=act))
+        told = Told(LINK_WITHDRAWN, frozenset((a, b)), link)
+        written = self._state(replace(before, withdrawn=(claim,)), lambda: bool(self._word(act, link)), [told])
+        self.tx.do("link/withdraw", id=link, act=self.id)
+        self.tx.do("proposal/settle", rows=[[[written.element[a]], [written.element[b]]]])
+        return self._done(written, a)
+
+    def _say_again(self, act: str, link: str) -> Done:
+        """Undo that an act took a person's word on a link back."""
+        a, b, *_ = self._word(act, link)
+        before = before_changes(self.tx, self.tx.one("change/of_act", act=act))
+        return self._done(self.join([(a, b)], lambda: bool(self._word(act, link)), before), a)
+
+    def _word(self, act: str, link: str) -> tuple[Any, ...]:
+        """Ends, actor, first, last and count of the word on a link, of which the act is the last."""
+        for *word, latest in self.tx.run("link/word", id=link):
+            if latest == act:
+                return tuple(word)
+            raise Declined("ALREADY_UNDONE", "This was taken back before.")
+        raise Declined("NOTHING_TO_UNDO", "What this was said of was retracted since.")
+
     def _separate(self, change: str, one: frozenset[Key], other: frozenset[Key]) -> Done:
         """Undo what evidence brought together."""
         picture = Picture.of(self.tx, one | other)
@@ -387,27 +418,39 @@ class Act:
 
     # ------------------------------------------------------------------------------------------ what acts are made of
 
-    def join(self, pairs: Iterable[tuple[Key, Key]], still_so: Callable[[], bool] = lambda: True) -> Written:
-        """Assert links. Declines where one cannot conduct, or would push an observed one aside."""
+    def join(
+        self,
+        pairs: Iterable[tuple[Key, Key]],
+        still_so: Callable[[], bool] = lambda: True,
+        before: Stated = NOTHING_STATED,
+    ) -> Written:
+        """Assert links; ``before`` as below. Declines where one cannot conduct, would push an observed one aside, or
+        says of one profile what was said before.
+        """
         at, actor = self.clock(), self.cause.actor or ""
         claims = [
             Claim(link_id(a, b, LinkKind.ASSERTED, ""), a, b, actor, at, at, 1, None, None, LinkKind.ASSERTED)
             for a, b in map(sorted, pairs)
         ]
-        written = self._state(Stated(tuple(claims)), still_so)
+        told = [Told(LINK_ASSERTED, frozenset((c.a, c.b)), c.id, alone=True) for c in claims]
+        written = self._state(replace(before, claims=tuple(claims)), still_so, told)
         refused = (written.plan.refused.get(claim.id) for claim in claims)
         aside = (refusal for _, refusal in written.plan.judged)
         if refusal := next(filter(None, (*refused, *aside)), None):
             raise Declined(refusal.code, _advice(refusal))
-        known = dict(self.tx.one("link/find", ids=[claim.id for claim in claims]))
-        reason = self.cause.reason
+        found = self.tx.one("link/find", ids=[claim.id for claim in claims])
+        told_of = {change.link for change in written.plan.changes if change.kind == LINK_ASSERTED}
+        if any(id in told_of and state != RETRACTED for id, _, state in found):
+            raise Declined("ALREADY_DECIDED", "A person said before that these are one.")
+        known = {id: element for id, element, _ in found}
+        reason, act = self.cause.reason, self.id
         again = [[known[c.id], actor, reason] for c in claims if c.id in known]
         if again:
-            self.tx.do("link/reassert", rows=again, at=written.at)
+            self.tx.do("link/reassert", rows=again, act=act, at=written.at)
         element = written.element
         new = [[element[c.a], element[c.b], c.id, actor, reason] for c in claims if c.id not in known]
         if new:
-            self.tx.do("link/assert", rows=new, at=written.at)
+            self.tx.do("link/assert", rows=new, act=act, at=written.at)
         self.tx.do("proposal/settle", rows=[[[element[c.a]], [element[c.b]]] for c in claims])
         return written
 
@@ -423,7 +466,7 @@ class Act:
         """Set cannot-links. ``before`` is whose profiles were whose, where something is undone; ``picture`` is one of
         all that is kept apart.
         """
-        told = Told(CANNOT_LINK_SET, _keys(cannot_links))
+        told = [Told(CANNOT_LINK_SET, _keys(cannot_links))]
         written = self._state(replace(before, apart=tuple(cannot_links)), still_so, told, picture)
         sides = _sides(cannot_links, written)
         rows = [[c.id, *both] for c, both in zip(cannot_links, sides, strict=True)]
@@ -434,7 +477,7 @@ class Act:
     def lift(self, cannot_links: Sequence[CannotLink], before: Stated = NOTHING_STATED) -> Written:
         """Let sides meet again that were kept apart; ``before`` as above."""
         ids = [c.id for c in cannot_links]
-        told = Told(CANNOT_LINK_REMOVED, _keys(cannot_links))
+        told = [Told(CANNOT_LINK_REMOVED, _keys(cannot_links))]
         written = self._state(replace(before, lifted=tuple(cannot_links)), lambda: self._hold(ids), told)
         self.tx.do("cannot_link/lift", ids=ids, **self._said(written))
         self.tx.do("proposal/settle", rows=_sides(cannot_links, written))
@@ -447,7 +490,7 @@ class Act:
         self,
         stated: Stated,
         still_so: Callable[[], bool],
-        told: Told | None = None,
+        told: Sequence[Told] = (),
         picture: Picture | None = None,
     ) -> Written:
         written = state(self.tx, stated, self.rules, self.clock, still_so, self.cause, told=told, picture=picture)

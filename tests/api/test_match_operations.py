@@ -125,6 +125,52 @@ def test_a_merge_is_foretold_done_and_explained(matched: Service, pairs: Iterato
     assert (cause["__typename"], cause["reason"]) == ("StewardCause", "asked them")
 
 
+def test_a_merge_of_who_is_one_already_is_told_and_taken_back(
+    matched: Service, pairs: Iterator[tuple[Traits, Traits]]
+) -> None:
+    """It joins nobody, yet it is a person's word: later it may be all that holds them together."""
+    found, card, mail = proposed(matched, next(pairs), "same"), an("crm_id", "same-card"), an_email()
+    one, other = record("same", "crm"), record("same", "shop")
+    both = [seen(mail, source=source, recordId="same", observedAt="2026-02-01T10:00:00Z") for source in ("crm", "shop")]
+    matched.submit(*both)
+    id = matched.profile_of(card)
+    assert matched.profile_of(other) == id
+
+    def entry() -> dict[str, Any]:
+        return matched.run("MergeLineage", {"profileId": matched.profile_of(card)})["profile"]["lineage"]["edges"][0][
+            "node"
+        ]
+
+    def undo(change: str) -> Any:
+        payload = matched.run("UndoChange", {"input": {"changeId": change, "reason": "asked again"}})["undoChange"]
+        return payload["outcome"]
+
+    (change,) = decide(matched, found["id"], "MERGE")["outcome"]["changes"]
+    assert (change["kind"], change["participants"]) == ("LINK_ASSERTED", [{"profileId": id, "role": "PARTY"}])
+    told = entry()
+    assert (told["id"], told["cause"]["actor"], told["cause"]["reason"]) == (change["id"], "local", "asked them")
+    assert decide(matched, found["id"], "MERGE")["outcome"]["code"] == "ALREADY_DECIDED"
+
+    (back,) = undo(change["id"])["changes"]
+    assert back["kind"] == entry()["kind"] == "LINK_WITHDRAWN"
+    assert matched.profile_of(other) == id
+    assert undo(change["id"])["code"] == "ALREADY_UNDONE"
+    (again,) = undo(back["id"])["changes"]
+    assert again["kind"] == "LINK_ASSERTED"
+    assert found["id"] in [p["id"] for p in queue(matched, "MERGED")]
+
+    retract = """mutation($input: RetractInput!) { retract(input: $input) { retracted } }"""
+    gone = {"observations": {"ids": [o["id"] for o in both]}, "reason": "not theirs"}
+    assert matched.post(retract, {"input": gone}).json()["data"]["retract"]["retracted"] == 2
+    assert matched.profile_of(other) == id
+    apart = undo(again["id"])["changes"]
+    assert sorted(c["kind"] for c in apart) == ["LINK_WITHDRAWN", "SPLIT"]
+    assert matched.profile_of(card) == id != matched.profile_of(other)
+    assert found["id"] in [p["id"] for p in queue(matched)]
+    assert [c["kind"] for c in undo(apart[0]["id"])["changes"]] == ["MERGED"]
+    assert matched.profile_of(other) == matched.profile_of(one) == id
+
+
 def test_kept_apart_is_for_good(matched: Service, pairs: Iterator[tuple[Traits, Traits]]) -> None:
     found = proposed(matched, next(pairs), "two")
     done = decide(matched, found["id"], "KEEP_APART")

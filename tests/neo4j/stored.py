@@ -67,7 +67,8 @@ class Stored:
         """The identifiers that a person's word is about."""
         said = {key for word in self.words.values() for key in (*word["one"], *word["other"])}
         said |= {o["anchor"] for o in self.overrides.values()}
-        return said | {x[end] for x in self.links.values() if x["kind"] == "ASSERTED" for end in "ab"}
+        asserted = (x for x in self.links.values() if x["kind"] == "ASSERTED" and x["state"] != "RETRACTED")
+        return said | {x[end] for x in asserted for end in "ab"}
 
     @property
     def retracted(self) -> set[str]:
@@ -176,7 +177,7 @@ def folded(observations: Iterable[Observation], stored: Stored) -> Evidence:
                 first, last = min(old.first_seen, o.observed_at), max(old.last_seen, o.observed_at)
                 links[id] = replace(old, first_seen=first, last_seen=last, count=old.count + 1)
     for id, x in stored.links.items():
-        if x["kind"] == "ASSERTED":
+        if x["kind"] == "ASSERTED" and x["state"] != "RETRACTED":
             seen = x["first_seen"], x["last_seen"], x["count"]
             links[id] = Link(id, x["a"], x["b"], x["source"], *seen, LinkKind.ASSERTED)
     apart = (
@@ -254,6 +255,7 @@ def _links(stored: Stored, evidence: Evidence) -> list[str]:
     found = {
         id: (x["a"], x["b"], x["source"], x["first_seen"], x["last_seen"], x["count"], x["kind"])
         for id, x in stored.links.items()
+        if x["state"] != "RETRACTED"
     }
     return _differ("what was said", found, wanted)
 
@@ -404,6 +406,8 @@ def _lineage(stored: Stored) -> list[str]:
         "CANNOT_LINK_REMOVED": [{"PARTY"}],
         "OVERRIDE_SET": [{"PARTY"}],
         "OVERRIDE_REMOVED": [{"PARTY"}],
+        "LINK_ASSERTED": [{"PARTY"}],
+        "LINK_WITHDRAWN": [{"PARTY"}],
         # Of junk values alone it is nobody's.
         "RETRACTED": [{"PARTY"}, set[str]()],
         "RESTORED": [{"PARTY"}, set[str]()],

@@ -26,10 +26,10 @@ from identity_graph.services.observe import observe
 from identity_graph.services.overrides import Override
 from identity_graph.services.profiles import MAX_PAGE, Profiles
 from identity_graph.services.segments import Segments
-from identity_graph.services.stewardship import Done, Observations, Stewards
+from identity_graph.services.stewardship import Act, Done, Observations, Stewards
 from identity_graph.services.submit import now, write_batch
 from identity_graph.services.verify import verify
-from identity_graph.store.graph import Graph
+from identity_graph.store.graph import Graph, Transaction
 
 Do = Callable[[bool], Done]
 """An act, as a dry run or in earnest."""
@@ -43,6 +43,7 @@ ANY = st.integers(0, 99)
 
 ACTS = st.one_of(
     st.tuples(st.just("merge"), ANY, ANY),
+    st.tuples(st.just("confirm"), ANY, ANY),
     st.tuples(st.just("split"), ANY, st.sets(ANY, min_size=1, max_size=3)),
     st.tuples(st.just("keep_apart"), ANY, ANY),
     st.tuples(st.just("let_meet"), ANY),
@@ -94,6 +95,20 @@ class History(Program):
             return None
         a, b = ids[one % len(ids)], ids[other % len(ids)]
         return lambda dry: self.stewards.merge([a, b], None, *WHO, dry_run=dry)[0]
+
+    def confirm(self, one: int, other: int) -> Do | None:
+        """Say of two identifiers that they are one person's, as whoever decides a proposal does: often they are."""
+        keys = sorted(self.stored.home)
+        if not keys:
+            return None
+        a = keys[one % len(keys)]
+        others = sorted(self.stored.active[self.stored.home[a]] - {a}) or keys
+        b = others[other % len(others)]
+
+        def work(tx: Transaction) -> Done:
+            return Done(None, tuple(Act(tx, self.rules, now, *WHO).join([(a, b)]).plan.changes), ())
+
+        return None if a == b else lambda dry: self.graph.write(work, dry_run=dry)[0]
 
     def split(self, one: int, some: set[int]) -> Do | None:
         ids = sorted(id for id, keys in self.stored.active.items() if len(keys) > 1)

@@ -1,5 +1,5 @@
 // name: link/asserted
-// summary: Those of these links that a person asserted: both ends, who said so, and the last merge that it brought about of a profile of an end or of one that ended there (null: none).
+// summary: Those of these links that a person asserted: both ends, who said so, and the last change that it brought about of a profile of an end or of one that ended there (null: none).
 // params: ids: List<String>
 // returns: found: List<List<String>>
 // access: read
@@ -13,7 +13,7 @@ CALL (a, b, l) {
   MATCH (end)-[:MEMBER_OF]->(p:Profile)
   UNWIND [p] + [(p)<-[:MERGED_INTO]-(one:Profile) | one] AS party
   MATCH (party)<-[:OF]-(c:Change)
-  WHERE c.kind = 'MERGED' AND c.link = l.id
+  WHERE c.kind IN ['MERGED', 'LINK_ASSERTED'] AND c.link = l.id
   WITH c ORDER BY c.at DESC, c.id DESC LIMIT 1
   RETURN collect(c.id) AS changes
 }

@@ -1,5 +1,5 @@
 // name: link/find
-// summary: Which of these links exist.
+// summary: Which of these links exist: id, element, state.
 // params: ids: List<String>
 // returns: found: List<List<String>>
 // access: read
@@ -7,4 +7,4 @@
 UNWIND $ids AS id
 MATCH ()-[l:LINK {id: id}]->()
 USING INDEX SEEK l:LINK(id)
-RETURN collect([id, elementId(l)]) AS found
+RETURN collect([id, elementId(l), l.state]) AS found
