@@ -143,17 +143,26 @@ class UndoMergesInput:
     dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
 
 
-@strawberry.type(description="What became of one of many merges.")
-class UndoneMerge:
+@strawberry.input
+class UndoRetractionsInput:
+    source: str = strawberry.field(description="Each that took back observations of this source, as a whole.")
+    reason: str = strawberry.field(description=REASON)
+    first: int = strawberry.field(default=5, description="So many, newest first; 100 at most. Each may take seconds.")
+    after: str | None = strawberry.field(default=None, description="The `endCursor` of the call before.")
+    dry_run: bool = strawberry.field(default=False, description=DRY_RUN)
+
+
+@strawberry.type(description="What became of one of many changes.")
+class UndoneChange:
     change_id: strawberry.ID
     outcome: ProfileChangeOutcome
 
 
 @strawberry.type
-class UndoMergesPayload:
+class UndoChangesPayload:
     consistency_token: str = strawberry.field(description="Empty after a dry run.")
-    results: list[UndoneMerge]
-    remaining: int = strawberry.field(description="How many merges come after these.")
+    results: list[UndoneChange]
+    remaining: int = strawberry.field(description="How many changes come after these.")
     end_cursor: str | None = strawberry.field(description="Sent as `after`, it goes on; each is undone by itself.")
 
 
@@ -213,23 +222,17 @@ class StewardMutation:
         description="Undo many merges, newest first, each by itself. Call it again with `endCursor` until none "
         "remains; what was undone stays so if you stop."
     )
-    async def undo_merges(self, info: Info, input: UndoMergesInput) -> UndoMergesPayload:
-        stewards, by = by_caller(info, input.reason)
-        some = _merges(input.merges, info.context.services.rules)
-        after = None if input.after is None else from_cursor(input.after, int, str)
-        found, total = await asyncio.to_thread(stewards.merges, some, page_size(input.first), after)
-        results: list[UndoneMerge] = []
-        tokens: list[str] = []
-        for _, id in found:
-            payload = await acted(lambda id=id: stewards.undo(id, None, *by, dry_run=input.dry_run))
-            results.append(UndoneMerge(change_id=strawberry.ID(id), outcome=payload.outcome))
-            tokens.append(payload.consistency_token)
-        return UndoMergesPayload(
-            consistency_token=join_tokens(filter(None, tokens)),
-            results=results,
-            remaining=total - len(found),
-            end_cursor=to_cursor(*found[-1]) if found else None,
-        )
+    async def undo_merges(self, info: Info, input: UndoMergesInput) -> UndoChangesPayload:
+        stewards, some = info.context.services.stewards, _merges(input.merges, info.context.services.rules)
+        return await _undo_all(info, input, lambda first, after: stewards.merges(some, first, after))
+
+    @strawberry.mutation(
+        description="Bring back what was retracted of a source, one retraction after the other, newest first. Call it "
+        "again with `endCursor` until none remains; what was brought back stays so if you stop."
+    )
+    async def undo_retractions(self, info: Info, input: UndoRetractionsInput) -> UndoChangesPayload:
+        stewards = info.context.services.stewards
+        return await _undo_all(info, input, lambda first, after: stewards.retractions(input.source, first, after))
 
     @strawberry.mutation(
         description="Take observations back, as if they had never been made: links, identifiers, records and events "
@@ -296,6 +299,29 @@ async def acted(work: Callable[[], tuple[Done, str]]) -> ProfileChangePayload:
     except Declined as e:
         return ProfileChangePayload(consistency_token="", outcome=ChangeRefused(code=e.code, message=str(e)))
     return ProfileChangePayload(consistency_token=token, outcome=ProfileChanged.of(done, token))
+
+
+async def _undo_all(
+    info: Info,
+    input: UndoMergesInput | UndoRetractionsInput,
+    find: Callable[[int, tuple[int, str] | None], tuple[list[tuple[int, str]], int]],
+) -> UndoChangesPayload:
+    """Undo a page of changes, each by itself. ``find`` gets the size and the last one of the page before."""
+    stewards, by = by_caller(info, input.reason)
+    after = None if input.after is None else from_cursor(input.after, int, str)
+    found, total = await asyncio.to_thread(find, page_size(input.first), after)
+    results: list[UndoneChange] = []
+    tokens: list[str] = []
+    for _, id in found:
+        payload = await acted(lambda id=id: stewards.undo(id, None, *by, dry_run=input.dry_run))
+        results.append(UndoneChange(change_id=strawberry.ID(id), outcome=payload.outcome))
+        tokens.append(payload.consistency_token)
+    return UndoChangesPayload(
+        consistency_token=join_tokens(filter(None, tokens)),
+        results=results,
+        remaining=total - len(found),
+        end_cursor=to_cursor(*found[-1]) if found else None,
+    )
 
 
 def _merges(asked: MergesInput, rules: Rules) -> Merges:

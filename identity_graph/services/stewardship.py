@@ -189,6 +189,14 @@ class Stewards:
         )
         return [(at, id) for at, id in rows], total
 
+    def retractions(self, source: str, first: int, after: tuple[int, str] | None) -> tuple[list[tuple[int, str]], int]:
+        """The same of retractions of which observations of a source are still taken back."""
+        at, id = after or (END_OF_TIME, "")
+        ((total, rows),) = self._graph.read(
+            "change/retractions", timeout=LONG_READ_TIMEOUT, source=source, at=at, id=id, limit=first
+        )
+        return [(at, id) for at, id in rows], total
+
     def set_cannot_link(
         self, a: Key, b: Key, expected: int | None, actor: str, reason: str, *, dry_run: bool = False
     ) -> tuple[Done, str]:

@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from identity_graph.app import composed
 from identity_graph.domain.rules import Rules
 from identity_graph.matcher.compiled import Compiled
 from identity_graph.services import match_records, models
+from identity_graph.services.audit import AuditLog, audit_entries
 from identity_graph.services.match_records import Matching
 from identity_graph.services.observe import new_id
 from identity_graph.services.submit import now
@@ -335,6 +337,33 @@ def test_it_is_told_why_two_records_are_not_matched(
     assert told == {"whyNotMatched": None, "whyRefused": None}
     (error,) = service.post(WHY_NOT, {"a": a, "b": b}).json()["errors"]
     assert error["extensions"]["code"] == "NO_ACTIVE_MODEL"
+
+
+@pytest.mark.parametrize("asked", ["whyNotMatched(a: $a, b: $b) { reason }", "whyRefused(a: $a, b: $b) { code }"])
+def test_why_two_are_two_is_a_read_of_both(
+    matched: Service,
+    pairs: Iterator[tuple[Traits, Traits]],
+    folder: Path,
+    tmp_path: Path,
+    cypher: Cypher,
+    asked: str,
+) -> None:
+    """Whatever is told of them; and of nobody, where there is no such record."""
+    name = new_id()
+    found = proposed(matched, next(pairs), name)
+    query = f"query($a: RecordInput!, $b: RecordInput!) {{ {asked} }}"
+    a, b, nobody = ({"source": source, "recordId": name} for source in ("shop", "crm", "till"))
+    with (
+        closing(AuditLog(tmp_path, matched.graph, now)) as log,
+        running(lambda: composed(matched.graph, Rules(), folder, log)) as audited,
+    ):
+        assert audited.post(query, {"a": a, "b": b}).json()["data"].popitem()[1] is not None
+        assert audited.post(query, {"a": nobody, "b": nobody}).json()["data"].popitem()[1] is None
+    cypher("MATCH (a:Audit) DELETE a")
+    both, none = audit_entries(tmp_path)
+    assert (both["does"], both["what"]) == ("read", [asked.partition("(")[0]])
+    assert sorted(both["profiles"]) == sorted(p["id"] for p in found["profiles"])
+    assert none["profiles"] == []
 
 
 def test_what_undoes_a_decision_decides_the_proposal_anew(

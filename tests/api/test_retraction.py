@@ -164,6 +164,38 @@ def test_all_of_a_source_is_taken_back_in_pages(service: Service) -> None:
     assert sorted(together) == [False, True, True]
 
 
+ALL = """mutation($input: UndoRetractionsInput!) { undoRetractions(input: $input) {
+    remaining endCursor results { changeId outcome { __typename } } } }"""
+
+
+def test_all_that_was_taken_back_of_a_source_is_brought_back_in_pages(service: Service) -> None:
+    source, other = an("x")["value"], an("x")["value"]
+    people = [(an_email(), an("phone", f"+31 6 3{n}34 5678")) for n in range(3)]
+    ids = [service.submit(seen(*both, source=source))[0]["profile"]["id"] for both in people]
+    apart = (an_email(), an_email())
+    service.submit(seen(*apart, source=other))
+    own: list[str] = []
+    for _ in people:
+        changes = retract(service, source=source, first=1)["outcome"]["changes"]
+        own += [change["id"] for change in changes if change["kind"] == "RETRACTED"]
+    retract(service, source=other)
+    assert [found["status"] for found in service.resolve(*(one for one, _ in people))] == ["UNKNOWN"] * 3
+
+    def bring_back(**more: Any) -> tuple[list[str], int, str | None]:
+        answer = service.post(ALL, {"input": WHY | {"source": source, "first": 2} | more}).json()
+        page = answer["data"]["undoRetractions"]
+        assert all(one["outcome"]["__typename"] == "ProfileChanged" for one in page["results"])
+        return [one["changeId"] for one in page["results"]], page["remaining"], page["endCursor"]
+
+    assert bring_back(dryRun=True)[:2] == ([own[2], own[1]], 1)
+    found, left, after = bring_back()
+    assert (found, left) == ([own[2], own[1]], 1)
+    assert bring_back(after=after)[:2] == ([own[0]], 0)
+    assert [service.profile_of(key) for both in people for key in both] == [id for id in ids for _ in range(2)]
+    assert bring_back() == ([], 0, None)
+    assert {found["status"] for found in service.resolve(*apart)} == {"UNKNOWN"}
+
+
 LINKS = """query($from: IdentifierInput!, $to: IdentifierInput!) {
     explainConnection(from: $from, to: $to) { path { id } } }"""
 

@@ -371,6 +371,71 @@ def _only(stored: Stored, observations: set[str], beginning: str) -> Stored:
     )
 
 
+CARD, MAIL, PHONE = "loyalty_id:c", "email:m@example.com", "device_id:d"
+
+
+def told_whole(graph: Graph, driver: neo4j.Driver) -> Stored:
+    """What is stored, where every invariant holds and every id that ended leads straight to where it leads."""
+    assert verify(graph, Rules()).findings == {}
+    stored = read(driver)
+    assert {row["loser"]: row["survivor"] for row in stored.tombstones} == {
+        id: home for id, home in leads(stored).items() if id != home
+    }
+    return stored
+
+
+@pytest.mark.parametrize("taken_out", [[CARD], [MAIL, PHONE]], ids=["the strongest", "the others"])
+@pytest.mark.parametrize("turned", [False, True], ids=["older first", "younger first"])
+def test_after_a_split_and_a_merge_the_oldest_id_lives(
+    graph: Graph, driver: neo4j.Driver, taken_out: list[str], turned: bool
+) -> None:
+    """Whichever half is named first, whether the split is undone or, as nothing joins them any more, a person does; and
+    both acts can be taken back, in turn.
+    """
+    stewards, sight = Stewards(graph, Rules(), now), said("all", CARD, MAIL, PHONE)
+    alone = [said(key, key) for key in (CARD, MAIL, PHONE)]
+    write_batch(graph, [*alone, sight, said("two", MAIL, PHONE)], Rules())
+    whole = told_whole(graph, driver)
+    (old,) = whole.active
+
+    split, _ = stewards.split(old, taken_out, None, *WHO)
+    halves = told_whole(graph, driver)
+    (new,) = halves.active.keys() - {old}
+    assert set(map(frozenset, halves.active.values())) == {frozenset({CARD}), frozenset({MAIL, PHONE})}
+    assert CARD in halves.active[old]
+    both = [new, old] if turned else [old, new]
+    # The split is a person's word as well, and the evidence is there still: it is undone rather than outvoted.
+    with pytest.raises(Declined) as apart:
+        stewards.merge(both, None, *WHO)
+    assert apart.value.code == "CANNOT_LINK"
+
+    def one_again(before: Stored) -> Stored:
+        after = told_whole(graph, driver)
+        assert after.active == {old: frozenset({CARD, MAIL, PHONE})}
+        assert leads(after) == {old: old, new: old}
+        assert after.profiles[old]["version"] > before.profiles[old]["version"]
+        return after
+
+    undone, _ = stewards.undo(split.changes[0].id, None, *WHO)
+    again = one_again(halves)
+    stewards.undo(undone.changes[0].id, None, *WHO)
+    assert told_whole(graph, driver).active == halves.active
+
+    # Without the evidence only a person can say that they are one.
+    (word,) = [w for w in read(driver).words.values() if "lifted_at" not in w]
+    stewards.retract(Observations(("all",)), 1, *WHO)
+    stewards.remove_cannot_link(min(word["one"]), min(word["other"]), None, *WHO)
+    assert told_whole(graph, driver).active == halves.active
+    merged, _ = stewards.merge(both, None, *WHO)
+    assert merged.profile is not None
+    assert merged.profile.id == old
+    one_again(again)
+    back, _ = stewards.undo(merged.changes[0].id, None, *WHO)
+    assert (told_whole(graph, driver).active, leads(read(driver))) == (halves.active, {old: old, new: new})
+    stewards.undo(back.changes[0].id, None, *WHO)
+    one_again(again)
+
+
 LONG = 150
 
 
