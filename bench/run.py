@@ -22,7 +22,8 @@ CLIENTS = 4
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """Lengths in identifiers, observations, people, segments or records; the seconds that each load over HTTP takes,
-    and that it is under way before; how often that is done which can only be done once to the same people."""
+    and that it is under way before; how often that is done which can only be done once to the same people; how many
+    observations of a source are taken back."""
 
     identifiers: int
     profiles: int
@@ -36,6 +37,7 @@ class Sizes:
     seconds: float
     warming: float
     acts: int
+    retracted: int
 
 
 FULL = Sizes(
@@ -51,6 +53,7 @@ FULL = Sizes(
     seconds=10,
     warming=40,
     acts=30,
+    retracted=5_000,
 )
 QUICK = Sizes(
     identifiers=70_000,
@@ -65,6 +68,7 @@ QUICK = Sizes(
     seconds=1,
     warming=0.2,
     acts=3,
+    retracted=1_000,
 )
 
 

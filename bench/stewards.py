@@ -1,4 +1,5 @@
-"""What stewards ask and do, over HTTP on the large graph: explain, page through a lineage, undo, split, look back."""
+"""What stewards ask and do, over HTTP on the large graph: explain, page through a lineage, look back, undo, split,
+retract."""
 
 import re
 import sys
@@ -10,7 +11,7 @@ from random import Random
 import orjson
 
 from bench import product
-from bench.harness import Figure, no_graphql_errors, percentiles
+from bench.harness import Figure, no_graphql_errors, percentiles, post
 from bench.product import Service, all_accepted, ask, submit_links
 from bench.resolve import build_profile
 from bench.run import LINEAGE_SEED, Run
@@ -24,6 +25,10 @@ ENTRIES, A_PAGE = 120, 50
 WARMING = 4
 #: Files that are ingested with lineage, and as many without.
 TURNS = 2
+#: Observations of one link that are taken back, and those that one call takes back.
+OF_A_LINK, A_CALL = 500, 500
+_RETRACT = """mutation($input: RetractInput!) { retract(input: $input) {
+    retracted remaining outcome { __typename ... on ChangeRefused { code } } } }"""
 _CHANGE = re.compile(rb'"changes":\[\{"id":"([^"]+)","kind":"MERGED"\}\]')
 
 
@@ -48,6 +53,8 @@ def measure(run: Run) -> list[Figure]:
     undo = percentiles(service.load(undone, accept=_changed).latencies).p50
     run.say(f"splitting giants of {GIANT:,}")
     split = percentiles(service.load(_splits(service, run.sizes.acts), accept=_changed).latencies).p50
+    run.say("retracting a source and a link")
+    retracted = _of_a_source(service, run.sizes.retracted), _of_a_link(service)
     run.say("ingest with and without lineage, in turns")
     cost = _cost(run)
     return [
@@ -56,10 +63,48 @@ def measure(run: Run) -> list[Figure]:
         Figure(f"a page of {A_PAGE} of a lineage, p50", page, "ms", at_most=10),
         Figure(f"undo of a merge of two profiles of {HALF}, p50", undo, "ms", at_most=50),
         Figure(f"split of a profile of {GIANT:,} in two, p50", split, "ms", at_most=500),
+        Figure("retraction of a source, per 1,000 observations", retracted[0], "s"),
+        Figure(f"retraction of a link of {OF_A_LINK}, per 1,000 observations", retracted[1], "s"),
         Figure("Customer360 now, p50", now, "ms", at_most=15),
         Figure("Customer360 as of a moment against now", then / now, "×", at_most=3),
         Figure("ingest with lineage against without, time", cost, "×", at_most=1.15),
     ]
+
+
+def _of_a_source(service: Service, many: int) -> float:
+    """Seconds per 1,000 observations of a source that are taken back. Each saw a card with a device that was known with
+    a cookie of its own, and each card was seen with two: to take them back takes people apart, and forgets cards.
+    """
+    known: list[bytes] = []
+    wrong: list[bytes] = []
+    for n in range(many):
+        device = {"namespace": "device_id", "value": f"wrong-{n}"}
+        known.append(_line(f"known-{n}", [{"namespace": "cookie_id", "value": f"wrong-{n}"}, device]))
+        card = {"namespace": "loyalty_id", "value": f"wrong-{n // 2}"}
+        wrong.append(_line(f"wrong-{n}", [card, device], "wrong"))
+    service.load(_lists(known + wrong), accept=all_accepted)
+    return _retraction(service, many, source="wrong")
+
+
+def _of_a_link(service: Service) -> float:
+    """The same of one link."""
+    ends = [{"namespace": "cookie_id", "value": "one-link"}, {"namespace": "device_id", "value": "one-link"}]
+    service.load(_lists([_line(f"link-{n}", ends) for n in range(OF_A_LINK)]), accept=all_accepted)
+    links: list[str] = []
+
+    def accept(status: int, body: bytes) -> bool:
+        links.extend(link["id"] for link in orjson.loads(body)["data"]["explainConnection"]["path"])
+        return no_graphql_errors(status, body)
+
+    service.load([ask("ExplainConnection", **{"from": ends[0], "to": ends[1]})], accept=accept)
+    return _retraction(service, OF_A_LINK, linkId=links[0])
+
+
+def _retraction(service: Service, many: int, **observations: str) -> float:
+    given = {"observations": observations, "reason": "it was wrong", "first": A_CALL}
+    request = post("/graphql", {"query": _RETRACT, "variables": {"input": given}})
+    load = service.load([request] * -(-many // A_CALL), accept=_changed)
+    return 1000 * load.seconds / many
 
 
 def _cost(run: Run) -> float:
@@ -152,8 +197,8 @@ def _profiles(service: Service, requests: Iterable[bytes]) -> list[str]:
 # ------------------------------------------------------------------------------------------------ requests
 
 
-def _line(id: str, identifiers: Sequence[Key]) -> bytes:
-    return orjson.dumps({"id": id, "source": "web", "identifiers": identifiers})
+def _line(id: str, identifiers: Sequence[Key], source: str = "web") -> bytes:
+    return orjson.dumps({"id": id, "source": source, "identifiers": identifiers})
 
 
 def _lists(lines: list[bytes], size: int = 500) -> list[bytes]:

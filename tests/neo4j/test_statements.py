@@ -23,6 +23,7 @@ SCANS = {
     "audit/list": "there is one node a process that ever served",
     "crowd/find": "looks at all values of blocking rules, when a model is activated",
     "change/merges": "looks at all changes, when a steward undoes many",
+    "change/retractions": "looks at all retracted observations, when a steward brings back many",
     "database/is_empty": "looks at one node of a kind at most",
     "ingest/totals": "counts once a command",
     "link/refusals": "counts all refused links, for a report",

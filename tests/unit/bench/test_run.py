@@ -24,6 +24,7 @@ TINY = Sizes(
     seconds=0.2,
     warming=0.1,
     acts=2,
+    retracted=60,
 )
 
 
