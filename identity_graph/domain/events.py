@@ -8,6 +8,7 @@ now, and a merge, a split or its undoing has no event to move and no number to m
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import groupby
 
 from identity_graph.domain.traits import TraitType
@@ -39,6 +40,36 @@ OF_EVENTS: Mapping[str, str] = {
     "last_purchase": PURCHASE,
     "lifetime_value": PURCHASE,
 }
+
+
+class What(StrEnum):
+    """What is told of events: how many there were, or what their amounts sum up to."""
+
+    COUNT = "count"
+    SUM = "sum"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An aggregate that the rules declare: of the events of a ``type``, ever or in so many last ``days``.
+
+    As a trait it is a number. Who has no such event has no such trait.
+    """
+
+    type: str = EVERY_TYPE
+    what: What = What.COUNT
+    days: int | None = None
+
+    @property
+    def unit(self) -> int:
+        """How many units, in which counts and sums are kept, make one of the trait's value."""
+        return UNIT if self.what is What.SUM else 1
+
+    def value(self, many: int, amount: int) -> int | float | None:
+        """The trait's value by how many events there are and the sum of their amounts, in ten-thousandths."""
+        if not many:
+            return None
+        return amount / UNIT if self.what is What.SUM else many
 
 
 @dataclass(frozen=True, slots=True)

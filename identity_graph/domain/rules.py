@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from identity_graph.domain.cleaning import Step, clean
+from identity_graph.domain.events import Declared, What
 
 
 class NamespaceClass(StrEnum):
@@ -210,8 +211,9 @@ class Limits:
 class Rules:
     """Everything that decides which evidence conducts. ``size_cap`` is in identifiers a profile.
 
-    ``retention`` is for how many days events are kept, by type; others are kept for ever. Each of the
-    ``deduplicated_sources`` holds a person once, so no profile holds two of its records.
+    ``retention`` is for how many days events are kept, by type; others are kept for ever. ``aggregates`` are traits
+    that events add up to, by name. Each of the ``deduplicated_sources`` holds a person once, so no profile holds two
+    of its records.
     """
 
     policy: Policy = Policy.LATEST_OWNER
@@ -223,6 +225,7 @@ class Rules:
     blocked: Blocked = field(default_factory=Blocked)
     traits: Mapping[str, TraitRule] = field(default_factory=dict[str, TraitRule])
     retention: Mapping[str, int] = field(default_factory=dict[str, int])
+    aggregates: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
     limits: Limits = field(default_factory=Limits)
     deduplicated_sources: frozenset[str] = frozenset()
 
@@ -314,6 +317,9 @@ class Rules:
             ),
             traits={name: _trait_rule(values) for name, values in plain["traits"].items()},
             retention=plain["retention"],
+            aggregates={
+                name: Declared(of["type"], What(of["what"]), of["days"]) for name, of in plain["aggregates"].items()
+            },
             limits=Limits(**plain["limits"]),
             deduplicated_sources=frozenset(plain["deduplicated_sources"]),
         )

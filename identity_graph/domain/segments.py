@@ -5,18 +5,21 @@ the database (``store/segment_query.py``). What a profile lacks satisfies no con
 the trait to be there, and ``not`` turns exactly what is false.
 
 Aggregates such as ``lifetime_value`` are traits too. What a source or a person says of a trait of that name goes
-before.
+before. An aggregate that the graph's rules declare goes before what anybody says: a condition on it is read as one on
+its events.
 """
 
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from fractions import Fraction
 from itertools import accumulate
+from math import ceil, floor, inf, isfinite
 from typing import Any, TypeAlias, cast
 
-from identity_graph.domain.events import AGGREGATES, OF_EVENTS, TYPE, UNIT, Aggregates
+from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, OF_EVENTS, TYPE, UNIT, Aggregates, Declared, What
 from identity_graph.domain.intake import DAY
 from identity_graph.domain.rules import NamespaceClass, Rules
 from identity_graph.domain.traits import DATE, NAME, TRAIT, TraitType, as_date, microseconds
@@ -31,10 +34,12 @@ MAX_DAYS = 36_500
 MAX_NAME = 64
 #: Greatest bound of a count; of events in a number of days, each of which is looked at when one of them passes.
 MAX_SIZE, MAX_EVENTS = 1_000_000, 1_000
-#: Events of one identifier in a number of days whose amounts are summed, the latest: a robot may have millions.
+#: Events of one identifier and type in a number of days whose amounts are summed, the latest: robots have millions.
 MAX_SUMMED = 10_000
 #: Greatest bound of a sum: in ten-thousandths it fits into 64 bits.
 MAX_SUM = 1_000_000_000_000
+#: Beyond every count and every sum, and within 64 bits.
+_BEYOND = 1 << 62
 #: Names that a message lists where none is near to what was written.
 MAX_NAMED = 20
 
@@ -75,6 +80,7 @@ class Recent:
 
 
 NONE_RECENT = Recent()
+NONE_DECLARED: Mapping[str, Declared] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +152,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """So many events of a type, ever or ``within`` the last microseconds, whose amounts sum up to so much, in
-    ten-thousandths. Bounds are inclusive; a sum has none where neither is given."""
+    """So many events of a type or of every type, ever or ``within`` the last microseconds, whose amounts sum up to so
+    much, in ten-thousandths. Bounds are inclusive; a sum has none where neither is given."""
 
     type: str
     least: int
@@ -164,6 +170,18 @@ class Happened:
     def enough(self) -> int:
         """How many of the latest events tell whether it holds; of each identifier, where they are summed."""
         return MAX_SUMMED if self.sums else max(self.least, 1, 0 if self.most is None else self.most + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateIs:
+    """An aggregate that the rules declare satisfies all these tests: ``means`` says so of its events, of which ``some``
+    says that there are any."""
+
+    name: str
+    of: Declared
+    tests: tuple[Test, ...]
+    some: Happened
+    means: "Rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +206,21 @@ class Not:
     part: "Rule"
 
 
-Leaf: TypeAlias = TraitIs | HasIdentifiers | Seen | Happened | InSegment
+Leaf: TypeAlias = TraitIs | AggregateIs | HasIdentifiers | Seen | Happened | InSegment
 Rule: TypeAlias = AllOf | AnyOf | Not | Leaf
 
 
 # --- Reading a rule
 
 
-def parse_rule(raw: object, path: Path = ("rule",)) -> Rule:
-    """A rule from JSON, in the form of the contract. Raises :class:`InvalidRule`."""
+def parse_rule(raw: object, declared: Mapping[str, Declared] = NONE_DECLARED) -> Rule:
+    """A rule from JSON, in the form of the contract, where the graph's rules declare these aggregates. Raises
+    :class:`InvalidRule`, but not for what is declared: a rule that fitted before it was is a rule still."""
+    path = ("rule",)
     found = _rule(raw, path, 1)
     if sum(1 for _ in leaves(found)) > MAX_CONDITIONS:
         raise InvalidRule("RULE_TOO_LARGE", f"a rule has at most {MAX_CONDITIONS} conditions", path)
-    return found
+    return _with_declared(found, declared) if declared else found
 
 
 def parts_of(rule: Rule) -> "tuple[Rule, ...]":
@@ -223,6 +243,68 @@ def located(rule: Rule, path: Path = ("rule",)) -> Iterator[tuple[Path, Leaf]]:
             yield from located(part, (*path, "not"))
         case _:
             yield path, rule
+
+
+def _with_declared(rule: Rule, declared: Mapping[str, Declared]) -> Rule:
+    match rule:
+        case AllOf(parts):
+            return AllOf(tuple(_with_declared(part, declared) for part in parts))
+        case AnyOf(parts):
+            return AnyOf(tuple(_with_declared(part, declared) for part in parts))
+        case Not(part):
+            return Not(_with_declared(part, declared))
+        case TraitIs(name, tests) if name in declared:
+            of = declared[name]
+            some = Happened(of.type, 1, None, None if of.days is None else of.days * DAY)
+            return AggregateIs(name, of, tests, some, _of_events(of, some, tests))
+        case _:
+            return rule
+
+
+def _of_events(of: Declared, some: Happened, tests: Sequence[Test]) -> Rule:
+    """What events there must be for an aggregate to satisfy all tests; what no number satisfies, no events do."""
+    ranges: list[_Range] = [(-inf, inf)]
+    for test in tests:
+        allowed = _ranges(test, of.unit)
+        ranges = [(max(a, b), min(c, d)) for a, c in ranges for b, d in allowed if max(a, b) <= min(c, d)]
+    if any(test.operator == "exists" and not test.operand for test in tests):
+        return Not(some) if len(tests) == 1 else AllOf((Not(some), some))
+    bounds = dict.fromkeys((_whole_bound(least), _whole_bound(most)) for least, most in ranges)
+    if of.what is What.SUM:
+        found = [replace(some, sum_least=least, sum_most=most) for least, most in bounds]
+    else:
+        found = [replace(some, least=max(least or 1, 1), most=most) for least, most in bounds]
+    return found[0] if len(found) == 1 else AnyOf(tuple(found)) if found else AllOf((Not(some), some))
+
+
+_Range: TypeAlias = tuple[float, float]
+"""The least and the greatest of some whole numbers, or infinite."""
+
+
+def _ranges(test: Test, unit: int) -> list[_Range]:
+    """The numbers that satisfy a test, in units. What is asked is taken as it is written, so 0.1 is a tenth."""
+    if test.operator == "exists":
+        return [(-inf, inf)]
+    values = test.operand if isinstance(test.operand, tuple) else (test.operand,)
+    asked = [Fraction(repr(one)) * unit for one in values if isinstance(one, float) and isfinite(one)]
+    if test.operator == "notEquals":
+        return [(-inf, ceil(asked[0]) - 1), (floor(asked[0]) + 1, inf)] if asked else [(-inf, inf)]
+    to_range: Callable[[Fraction], _Range] | None = _TO_RANGE.get(test.operator)
+    return [to_range(one) for one in asked] if to_range else []
+
+
+_TO_RANGE: Mapping[str, Callable[[Fraction], _Range]] = {
+    "equals": lambda at: (ceil(at), floor(at)),
+    "in": lambda at: (ceil(at), floor(at)),
+    "atLeast": lambda at: (ceil(at), inf),
+    "atMost": lambda at: (-inf, floor(at)),
+    "greaterThan": lambda at: (floor(at) + 1, inf),
+    "lessThan": lambda at: (-inf, ceil(at) - 1),
+}
+
+
+def _whole_bound(number: float) -> int | None:
+    return None if number in (-inf, inf) else int(max(-_BEYOND, min(_BEYOND, number)))
 
 
 _READERS: "Mapping[str, Callable[[Mapping[str, Any], Path], Leaf]]" = {
@@ -478,7 +560,7 @@ class Definitions:
                     found.add(SEEN)
                 case Happened(type):
                     found.update((EVENTS, f"{EVENTS}:{type}"))
-                case InSegment():
+                case InSegment() | AggregateIs():
                     pass
         return frozenset(found)
 
@@ -512,6 +594,8 @@ class Definitions:
             yield leaf
             if isinstance(leaf, InSegment):
                 yield from self._whole(self.named(leaf))
+            elif isinstance(leaf, AggregateIs):
+                yield from self._whole(leaf.means)
 
     def dependents(self, name: str) -> list[str]:
         """The other segments whose rules name this one, directly or by others."""
@@ -529,7 +613,7 @@ class Definitions:
             stack: list[Leaf] = [leaf]
             while stack:
                 one = stack.pop()
-                many += 1
+                many += sum(1 for _ in leaves(one.means)) if isinstance(one, AggregateIs) else 1
                 if many > MAX_CONDITIONS:
                     message = f"with the segments that it names, a rule has at most {MAX_CONDITIONS} conditions"
                     raise InvalidRule("RULE_TOO_LARGE", message, path)
@@ -563,6 +647,8 @@ class Definitions:
             case Happened():
                 many, sum = _events_of(rule, facts, at)
                 return _lies(many, rule.least, rule.most) and _lies(sum, rule.sum_least, rule.sum_most)
+            case AggregateIs():
+                return self.holds(rule.means, facts, at)
             case InSegment():
                 return self.holds(self.named(rule), facts, at)
 
@@ -593,6 +679,8 @@ class Definitions:
                 yield from self.explain(part, facts, at, (*path, "not"))
             case TraitIs(name, tests):
                 yield told(f"{name} {_words_of(tests)}", facts.told(name))
+            case AggregateIs(name, of, tests, some):
+                yield told(f"{name} {_words_of(tests)}", of.value(*_events_of(some, facts, at)))
             case HasIdentifiers():
                 which = rule.namespace or (f"of class {rule.cls}" if rule.cls else "of any namespace")
                 yield told(f"identifiers {which}: {_range(rule.least, rule.most)}", self.count(rule, facts))
@@ -629,13 +717,11 @@ def _sum_range(leaf: Happened) -> str:
 
 
 def _events_of(leaf: Happened, facts: Facts, at: int) -> tuple[int, int]:
-    """How many there are, and the sum of their amounts; where nothing is summed, no more of a number of days than is
-    enough to know."""
+    """How many there are, and the sum of their amounts."""
     if leaf.within is None:
-        total = facts.aggregates.total(leaf.type)
-        return (total.count, total.amount) if total else (0, 0)
-    many, sum = facts.recent.get(leaf.type, NONE_RECENT).since(at - leaf.within)
-    return many if leaf.sums else min(many, leaf.enough), sum
+        totals = [total for total in facts.aggregates.totals if leaf.type in (total.type, EVERY_TYPE)]
+        return sum(total.count for total in totals), sum(total.amount for total in totals)
+    return facts.recent.get(leaf.type, NONE_RECENT).since(at - leaf.within)
 
 
 def _words_of(tests: Sequence[Test]) -> str:
@@ -733,7 +819,7 @@ def misfits(rule: Rule, types: Mapping[str, frozenset[TraitType]]) -> list[Inval
     """What a rule asks of traits that they cannot answer: one that nobody has (``UNKNOWN_TRAIT``), or an operator for
     which all its values are of the wrong type (``TYPE_MISMATCH``). ``types`` are those of all known traits, to which
     aggregates are added here."""
-    found: list[InvalidRule] = []
+    found = list(unfit(rule))
     of_any = {name: types.get(name, frozenset()) | {type} for name, type in AGGREGATES.items()}
     all_types = {**types, **of_any}
     for path, leaf in located(rule):
@@ -754,6 +840,31 @@ def misfits(rule: Rule, types: Mapping[str, frozenset[TraitType]]) -> list[Inval
                 message = f"{test.operator} is for {fit}, but {leaf.name} is {kinds}"
                 found.append(InvalidRule("TYPE_MISMATCH", message, (*here, test.operator)))
     return found
+
+
+def unfit(rule: Rule) -> Iterator[InvalidRule]:
+    """What a rule asks of declared aggregates that no number answers, or that would take too many events to know."""
+    for path, leaf in located(rule):
+        if isinstance(leaf, AggregateIs):
+            yield from _unfit(leaf, (*path, "trait"))
+
+
+def _unfit(leaf: AggregateIs, path: Path) -> Iterator[InvalidRule]:
+    within = leaf.of.days is not None
+    most = MAX_SUM if leaf.of.what is What.SUM else MAX_EVENTS if within else MAX_SIZE
+    for test in leaf.tests:
+        if test.operator == "exists":
+            continue
+        here = (*path, test.operator)
+        if test.operator not in _TO_RANGE and test.operator != "notEquals":
+            fit = " or ".join(sorted(_fitting(test) or (TraitType.LIST, TraitType.TEXT)))
+            yield InvalidRule("TYPE_MISMATCH", f"{test.operator} is for {fit}, but {leaf.name} is NUMBER", here)
+            continue
+        values = test.operand if isinstance(test.operand, tuple) else (test.operand,)
+        if not all(isinstance(one, float) and abs(one) <= most for one in values):
+            what = f"{leaf.of.what} of {leaf.of.days} days" if within else leaf.of.what
+            message = f"{leaf.name} is a {what}, so {test.operator} compares with a number up to {most:,}"
+            yield InvalidRule("TYPE_MISMATCH", message, here)
 
 
 _TEXTS = frozenset({TraitType.TEXT})

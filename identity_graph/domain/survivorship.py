@@ -133,6 +133,24 @@ def with_aggregates(golden: Iterable[GoldenTrait], found: Aggregates) -> list[Go
     return [one for _, one in sorted(by_name.items())]
 
 
+def with_declared(
+    golden: Iterable[GoldenTrait], declared: Iterable[str], found: Mapping[str, tuple[float, int]]
+) -> list[GoldenTrait]:
+    """A golden record with the aggregates that the rules declare, by name. ``found`` has the value of each that the
+    person has, and the moment of the last event that counts for it.
+
+    It goes before what sources and people say of its name, which are its alternatives then. Who has no value has no
+    such trait, whatever is said.
+    """
+    by_name = {one.name: one for one in golden}
+    said = {name: by_name.pop(name, None) for name in declared}
+    for name, (value, at) in found.items():
+        one = said[name]
+        others = (one.chosen, *one.alternatives) if one else ()
+        by_name[name] = GoldenTrait(name, TraitValue(_one_form(value), AGGREGATE, at), AGGREGATE, others)
+    return [one for _, one in sorted(by_name.items())]
+
+
 def _standing(by: Traits) -> tuple[bool, int, str, str]:
     """How records stand to each other where no criterion decides; the greatest comes first."""
     return by.is_override, by.observed_at, by.source, by.record

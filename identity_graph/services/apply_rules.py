@@ -21,6 +21,7 @@ from identity_graph.domain.rules import NamespaceClass, NamespaceRule, Normalise
 from identity_graph.services.active_rules import Followed, OtherRules, followed
 from identity_graph.services.live import show_again
 from identity_graph.services.observe import Cause, Clock, as_text, new_id, state
+from identity_graph.services.segments import Segments, due_by_rules, unanswered
 from identity_graph.services.stewardship import before_changes
 from identity_graph.services.verify import broken
 from identity_graph.store.errors import StaleRead
@@ -46,7 +47,8 @@ class Applied:
 
 
 def expect_applicable(graph: Graph, then: Rules) -> None:
-    """Raises :class:`OtherRules` where identifiers are stored in a form that these rules would not give them."""
+    """Raises :class:`OtherRules` where identifiers are stored in a form that these rules would not give them, and where
+    a segment asks of an aggregate what it cannot answer once they declare it."""
     now = followed(graph)
     if now is None:
         return
@@ -64,6 +66,9 @@ def expect_applicable(graph: Graph, then: Rules) -> None:
                 f"the {what} of {name} cannot be changed in this graph, which holds identifiers of it as they were "
                 "normalised; load the data into a graph of its own"
             )
+    for name, why in unanswered(graph, then):
+        message = f"the segment {name} could not be asked any more: {'.'.join(why.path)}: {why}"
+        raise OtherRules(f"{message}; define it anew or delete it, or give the aggregate another name")
 
 
 def _is_record(rule: NamespaceRule) -> bool:
@@ -121,7 +126,13 @@ def apply_rules(
         undoes = step.act if step and step.before.version == then.version else None
         said = {"act": new_id(), "actor": actor, "reason": reason, "undoes": undoes}
         at = clock()
-        graph.write(lambda tx: tx.do("rules/activate", version=then.version, text=then.as_json(), at=at, **said))
+        before = now.rules if now else Rules()
+
+        def activate(tx: Transaction) -> None:
+            due_by_rules(tx, before, then, at)
+            tx.do("rules/activate", version=then.version, text=then.as_json(), at=at, **said)
+
+        graph.write(activate)
         now = followed(graph)
     if now is None or now.settled:
         return Applied(0, 0)
@@ -136,6 +147,8 @@ def apply_rules(
         if not more:
             time.sleep(PAUSE)
     shown = applying.show_all()
+    told("evaluating segments", 0)
+    Segments(graph, then, clock).catch_up()
     graph.write(lambda tx: tx.do("rules/settle", version=then.version, at=clock()))
     return Applied(resolved, shown)
 

@@ -5,14 +5,15 @@ batch that brings nothing new pays for one look at the revisions.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import uuid_utils
 
-from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, OF_EVENTS, PURCHASE
+from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, OF_EVENTS, PURCHASE, Declared
+from identity_graph.domain.intake import DAY
 from identity_graph.domain.rules import Rules, cleaned
 from identity_graph.domain.traits import NAME, TRAIT, TraitType, masked, typed
 from identity_graph.store.graph import Transaction
@@ -25,7 +26,7 @@ SEGMENTS, TRAITS = "segments", "traits"
 
 #: States of the catalogue, or of the definitions of segments, that are remembered at most.
 MOST_KNOWN = 8
-#: Longest name that is catalogued; a longer one is no name either.
+#: Characters of the longest name that is catalogued as it is; a longer one is no name, and listed shortened.
 MAX_NAME = 256
 #: Profiles by which it is told how often a trait is there.
 SAMPLE = 20_000
@@ -73,9 +74,9 @@ def new_entries(known: Catalogue, said: Iterable[tuple[str, Mapping[str, Any]]],
     found: dict[Entry, str] = {}
     names: dict[str, set[str]] = {}
     for source, raw in said:
-        for name, type, value in typed(cleaned(raw, rules.traits, rules.default_region)):
+        for name, type, value in _typed(raw, rules):
             entry = (source, name, type.value)
-            if entry in known.entries or entry in found or len(name) > MAX_NAME:
+            if entry in known.entries or entry in found:
                 continue
             own = names.setdefault(source, set(known.names.get(source, ())))
             if name not in own and len(own) >= rules.limits.trait_names:
@@ -91,7 +92,13 @@ def left_out(known: Catalogue, source: str, raw: Mapping[str, Any] | None, rules
     """The names of traits that stay in a record, as its source has more of them than are taken."""
     if source not in known.full or not raw:
         return []
-    return [name for name, _, _ in typed(cleaned(raw, rules.traits, rules.default_region)) if name not in known.types]
+    return [name for name, _, _ in _typed(raw, rules) if name not in known.types]
+
+
+def _typed(raw: Mapping[str, Any], rules: Rules) -> Iterator[tuple[str, TraitType, Any]]:
+    """Traits, cleaned by the rules, by the names that the catalogue lists them by."""
+    for name, type, value in typed(cleaned(raw, rules.traits, rules.default_region)):
+        yield name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…", type, value
 
 
 def count_left_out(tx: Transaction, many: Mapping[str, int]) -> None:
@@ -160,7 +167,7 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Trait:
     """A trait as it is told. ``fill_rate`` is the part of some profiles that have it, from 0 to 1; ``examples`` are
-    masked. An aggregate has the sources that say something of its name instead."""
+    masked. An aggregate has the sources that say something of its name, instead of it unless the rules declare it."""
 
     name: str
     kind: Kind
@@ -171,39 +178,39 @@ class Trait:
     examples: list[str]
 
 
-def trait_catalogue(tx: Transaction) -> tuple[list[Trait], dict[str, int]]:
-    """All traits by name, aggregates and scores among them; and the sources that have more names of them than are
-    taken, with the number of values of further names that stayed in records."""
+def trait_catalogue(tx: Transaction, declared: Mapping[str, Declared], at: int) -> tuple[list[Trait], dict[str, int]]:
+    """All traits by name at a moment, aggregates, also ``declared`` ones, and scores among them; and the sources that
+    have more names of them than are taken, with the number of values of further names that stayed in records."""
     of_any = [TRAIT + name for name, type in OF_EVENTS.items() if type == EVERY_TYPE]
     of_type = [TRAIT + name for name, type in OF_EVENTS.items() if type == PURCHASE]
-    ((looked, filled, aggregated),) = tx.run("trait/fill", sample=SAMPLE, type=PURCHASE, of_any=of_any, of_type=of_type)
+    asked = [[TRAIT + name, of.type, of.days and at - of.days * DAY] for name, of in declared.items()]
+    ((looked, filled, aggregated, counted),) = tx.run(
+        "trait/fill", sample=SAMPLE, type=PURCHASE, of_any=of_any, of_type=of_type, declared=asked
+    )
     # Whoever has an identifier was seen.
     many = Counter({TRAIT + name: looked for name in AGGREGATES if name not in OF_EVENTS})
     for name, some in (*filled, *aggregated):
         many[name] = min(looked, many[name] + some)
-    by_name: dict[str, list[tuple[str, str, str]]] = {name: [] for name in AGGREGATES}
+    many |= {TRAIT + name: 0 for name in declared} | dict(counted)
+    by_name: dict[str, list[tuple[str, str, str]]] = {name: [] for name in (*AGGREGATES, *declared)}
     full: dict[str, int] = {}
     for source, name, type, example, left in sorted(tx.one("trait/list")):
         if type == FULL:
             full[source] = left
         else:
             by_name.setdefault(name, []).append((source, type, example))
-    traits = [
-        Trait(
-            name,
-            _kind(name, (source for source, _, _ in rows)),
-            sorted({type for _, type, _ in rows} | ({AGGREGATES[name]} if name in AGGREGATES else set())),
-            sorted({source for source, _, _ in rows}),
-            NAME.fullmatch(name) is not None,
-            many[TRAIT + name] / looked if looked else 0.0,
-            sorted({example for _, _, example in rows})[:5],
-        )
-        for name, rows in sorted(by_name.items())
-    ]
+    traits: list[Trait] = []
+    for name, rows in sorted(by_name.items()):
+        sources, said = {source for source, _, _ in rows}, [] if name in declared else rows
+        summed = TraitType.NUMBER if name in declared else AGGREGATES.get(name)
+        kind = Kind.AGGREGATE if summed else _kind(sources)
+        types = {type for _, type, _ in said} | ({summed} if summed else set())
+        rate = many[TRAIT + name] / looked if looked else 0.0
+        examples = sorted({example for _, _, example in said})[:5]
+        searchable = NAME.fullmatch(name) is not None
+        traits.append(Trait(name, kind, sorted(types), sorted(sources), searchable, rate, examples))
     return traits, full
 
 
-def _kind(name: str, sources: Iterable[str]) -> Kind:
-    if name in AGGREGATES:
-        return Kind.AGGREGATE
+def _kind(sources: Iterable[str]) -> Kind:
     return Kind.SCORE if any(source.startswith(SCORE) for source in sources) else Kind.GIVEN

@@ -2,14 +2,15 @@
 
 Rows are read and written in pages, so any number of them takes the same memory. A column holds what profiles show of
 their golden record: texts are one line and cut at 2,000 characters. Aggregates such as ``lifetime_value`` are columns
-too, with what sources and people say of such a name before what events add up to.
+too, with what sources and people say of such a name before what events add up to, and those that the graph's rules
+declare, whatever is said of theirs.
 
 Which columns there are and of which types is decided once, before the first page. Others write meanwhile: a trait that
 comes later has no column, and a value of another type than its column has is left out, counted and told.
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 
-from identity_graph.domain.events import AGGREGATES, PURCHASE, UNIT
+from identity_graph.domain.events import AGGREGATES, PURCHASE, UNIT, Declared
+from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import TRAIT, TraitType, as_date
+from identity_graph.services.active_rules import Followed, followed
 from identity_graph.services.ahead import ahead
+from identity_graph.services.journey import asked_of, declared_values
+from identity_graph.services.submit import now
 from identity_graph.store.graph import LONG_READ_TIMEOUT, Graph
 
 #: Profiles of one page.
@@ -90,12 +95,13 @@ def export(
         if found is None:
             raise NothingToExport(f"there is no segment {segment}; `identity-graph segment list` shows those there are")
         about = {"segment": {"name": segment, "version": found[1], "rule": orjson.loads(found[3])}}
-    columns = _columns(graph, of_segment=segment is not None)
+    declared = (followed(graph) or Followed(Rules())).rules.aggregates
+    columns = _columns(graph, declared, of_segment=segment is not None)
     many, left_out = 0, Counter[str]()
     with _WRITERS[kind](out, columns) as write:
         pages = ahead(_pages(graph, segment, [column.property for column in columns if column.property]))
-        for rows, sums in ahead(_summed(graph, pages)):
-            write(_columnwise(rows, sums, columns, left_out))
+        for rows, sums, counted in ahead(_summed(graph, pages, declared, now())):
+            write(_columnwise(rows, sums, counted, columns, left_out))
             many += len(rows)
             told(many)
     described = out.with_name(out.name + ".schema.json")
@@ -109,13 +115,14 @@ def _described(column: Column, left_out: int) -> dict[str, str | int]:
     return told | {"left_out": left_out} if left_out else told
 
 
-def _columns(graph: Graph, *, of_segment: bool) -> list[Column]:
+def _columns(graph: Graph, declared: Iterable[str], *, of_segment: bool) -> list[Column]:
     ((rows,),) = graph.read("export/columns", timeout=LONG_READ_TIMEOUT)
     own = [*_OWN, *([_ENTERED] if of_segment else [])]
     taken = {column.name for column in own}
     kinds_of = {TRAIT + name: {_OF_AGGREGATES[type]} for name, type in AGGREGATES.items()}
     for property, types in rows:
         kinds_of.setdefault(property, set()).update(map(_kind, types))
+    kinds_of |= {TRAIT + name: {"number"} for name in declared}
     for property, kinds in sorted(kinds_of.items()):
         name = property.removeprefix(TRAIT)
         kind = kinds.pop() if len(kinds) == 1 else "json"
@@ -133,6 +140,8 @@ Row = Sequence[Any]
 """Profile id, created, entered, identifiers, and the values of all columns that show a property, in their order."""
 Sums = Mapping[str, Sequence[Any]]
 """By profile id the aggregates in the order of their names: moments, and an amount in ten-thousandths."""
+Counted = Mapping[str, Sequence[float | None]]
+"""By the name of a declared aggregate its value in each row."""
 
 
 def _pages(graph: Graph, segment: str | None, names: list[str]) -> Iterator[list[Row]]:
@@ -146,22 +155,35 @@ def _pages(graph: Graph, segment: str | None, names: list[str]) -> Iterator[list
         after = rows[-1][0]
 
 
-def _summed(graph: Graph, pages: Iterator[list[Row]]) -> Iterator[tuple[list[Row], Sums]]:
-    """Pages with what the events of their profiles add up to.
+def _summed(
+    graph: Graph, pages: Iterator[list[Row]], declared: Mapping[str, Declared], at: int
+) -> Iterator[tuple[list[Row], Sums, Counted]]:
+    """Pages with what the events of their profiles add up to, and what is declared of that as it is at a moment.
 
     The database reads that of one page while it reads the next: together they would take as long as both.
     """
     for rows in pages:
         ids = [row[0] for row in rows]
         ((found,),) = graph.read("export/sums", timeout=LONG_READ_TIMEOUT, ids=ids, purchase=PURCHASE)
-        yield rows, {id: sums for id, *sums in found}
+        yield rows, {id: sums for id, *sums in found}, _counted(graph, ids, declared, at) if declared else {}
+
+
+def _counted(graph: Graph, ids: list[str], declared: Mapping[str, Declared], at: int) -> Counted:
+    asked = asked_of(declared, at)
+    ((found,),) = graph.read("event/declared", timeout=LONG_READ_TIMEOUT, ids=ids, asked=asked)
+    values = declared_values(declared, at, found)
+    return {
+        name: [float(of[name][0]) if name in (of := values.get(id, {})) else None for id in ids] for name in declared
+    }
 
 
 Values = Sequence[Sequence[Any]]
 """The values of each column."""
 
 
-def _columnwise(rows: Sequence[Row], sums: Sums, columns: list[Column], left_out: Counter[str]) -> Values:
+def _columnwise(
+    rows: Sequence[Row], sums: Sums, counted: Counted, columns: list[Column], left_out: Counter[str]
+) -> Values:
     """The values of each column; those that do not fit it any more are None, and counted in ``left_out``."""
     *own, shown = zip(*rows, strict=True)
     of_property = iter(zip(*shown, strict=True))
@@ -173,7 +195,9 @@ def _columnwise(rows: Sequence[Row], sums: Sums, columns: list[Column], left_out
             continue
         values: Sequence[Any] = next(of_property)
         name = column.property.removeprefix(TRAIT)
-        if name in AGGREGATES:
+        if name in counted:
+            values = counted[name]
+        elif name in AGGREGATES:
             told = _told(AGGREGATES[name], summed[name])
             values = [other if value is None else value for value, other in zip(values, told, strict=True)]
         fitting = _fitting(values, column.kind)

@@ -8,8 +8,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from identity_graph.domain.events import Aggregates, Tally, aggregates
+from identity_graph.domain.events import Aggregates, Declared, Tally, aggregates
 from identity_graph.domain.identifiers import split_key
+from identity_graph.domain.intake import DAY
 from identity_graph.domain.rules import Rules
 from identity_graph.services.lookup import END_OF_TIME, MAX_PROFILES, NOW, Coalesced, Freshness
 from identity_graph.services.observe import from_text
@@ -130,3 +131,29 @@ def facts(
 def summed(first: int | None, last: int | None, tallies: Iterable[Sequence[Any]]) -> Aggregates:
     """Aggregates from what the database tells of a profile."""
     return aggregates((Tally(*tally) for tally in tallies), first, last)
+
+
+DeclaredValues = Mapping[str, tuple[float, int]]
+"""The values of declared aggregates by name, as far as somebody has them, each with the moment of the last event."""
+
+
+def asked_of(declared: Mapping[str, Declared], at: int) -> list[tuple[str, int | None]]:
+    """What `event/declared` is asked, so that aggregates are known as they are at a moment."""
+    return list(dict.fromkeys((of.type, None if of.days is None else at - of.days * DAY) for of in declared.values()))
+
+
+def declared_values(
+    declared: Mapping[str, Declared], at: int, rows: Iterable[Sequence[Any]]
+) -> dict[str, DeclaredValues]:
+    """The same by profile, from the rows that `event/declared` answers to that."""
+    places = {asked: n for n, asked in enumerate(asked_of(declared, at))}
+    of_place = {name: places[asked_of({name: of}, at)[0]] for name, of in declared.items()}
+    found: dict[str, DeclaredValues] = {}
+    for id, sums in rows:
+        by_place = {n: (many, amount, last) for n, many, amount, last in sums}
+        found[id] = {
+            name: (value, by_place[n][2])
+            for name, n in of_place.items()
+            if n in by_place and (value := declared[name].value(*by_place[n][:2])) is not None
+        }
+    return found

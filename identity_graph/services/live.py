@@ -111,7 +111,7 @@ def active_segments(tx: Transaction, rules: Rules, revision: str | None = None) 
         return None
 
     def read() -> Active:
-        found = {row[0]: parse_rule(orjson.loads(row[3])) for row in tx.one("segment/list") if row[3]}
+        found = {row[0]: parse_rule(orjson.loads(row[3]), rules.aggregates) for row in tx.one("segment/list") if row[3]}
         return Active(revision, Definitions(found, rules))
 
     return remembered(_known, (revision, rules.version), read)
@@ -252,8 +252,11 @@ Row = tuple[str, str, bool, Facts, list[str], int | None]
 """Element, id, whether the profile is somebody's now, its facts, the segments it is in, and the moment noted for it."""
 
 
-def read_facts(tx: Transaction, elements: Iterable[str], names: Iterable[str], current: Active, at: int) -> list[Row]:
-    """What the rules of these segments are about, of profiles, as far as it counts at a moment or later."""
+def read_facts(
+    tx: Transaction, elements: Iterable[str], names: Iterable[str], current: Active, at: int, most: int = 0
+) -> list[Row]:
+    """What the rules of these segments are about, of profiles, as far as it counts at a moment or later. ``most``:
+    so many events of an identifier and type are read, though fewer may be enough to know what holds."""
     asked = current.asked(frozenset(names))
     found = tx.one(
         "segment/facts",
@@ -262,7 +265,7 @@ def read_facts(tx: Transaction, elements: Iterable[str], names: Iterable[str], c
         identifiers=asked.identifiers,
         types=asked.totals,
         recent=[[type, at - within] for type, within in asked.recent.items()],
-        most=asked.most,
+        most=max(asked.most, most),
     )
     return [
         (
@@ -280,7 +283,7 @@ def read_facts(tx: Transaction, elements: Iterable[str], names: Iterable[str], c
 def _facts(
     shown: dict[str, Any], members: list[tuple[str, int, int, int]], tallies: list[Any], runs: list[Any]
 ) -> Facts:
-    """Facts from what the database tells; a list of recent events may be there several times, one an identifier."""
+    """Facts from what the database tells; a list of recent events may be there several times, for several identifiers."""
     recent: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for type, events in runs:
         recent[type] += [(moment, amount) for moment, amount in events]

@@ -32,14 +32,16 @@ class Override:
     trait: str
     value: Any
 
-    def check(self, most: int) -> None:
-        """Raises :class:`Declined` where nobody may say that. ``most``: bytes of JSON that a trait may have."""
+    def check(self, rules: Rules) -> None:
+        """Raises :class:`Declined` where nobody may say that."""
         if not 1 <= len(self.trait) <= MAX_NAME or not self.trait.isprintable():
             raise Declined("INVALID_TRAIT", f"The name of a trait has 1 to {MAX_NAME} printable characters.")
+        if self.value is not None and self.trait in rules.aggregates:
+            raise Declined("INVALID_TRAIT", f"The rules declare {self.trait} as what events add up to.")
         if self.value is not None and says_nothing(self.value):
             raise Declined("INVALID_VALUE", "A blank text says nothing; remove the override instead.")
-        if len(orjson.dumps(self.value)) > most:
-            raise Declined("PAYLOAD_TOO_LARGE", f"A value has at most {most} bytes of JSON.")
+        if len(orjson.dumps(self.value)) > rules.limits.trait_bytes:
+            raise Declined("PAYLOAD_TOO_LARGE", f"A value has at most {rules.limits.trait_bytes} bytes of JSON.")
 
 
 @dataclass(frozen=True, slots=True)

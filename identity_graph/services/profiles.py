@@ -18,10 +18,11 @@ from identity_graph.domain.identifiers import split_key
 from identity_graph.domain.past import as_it_was, as_it_was_seen
 from identity_graph.domain.paths import CERTAIN, confidence
 from identity_graph.domain.rules import Rules
-from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record, with_aggregates
-from identity_graph.services.journey import summed
+from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record, with_aggregates, with_declared
+from identity_graph.services.journey import DeclaredValues, asked_of, declared_values, summed
 from identity_graph.services.lookup import END_OF_TIME, MAX_PROFILES, NOW, Coalesced, Found, Freshness, Lookup
-from identity_graph.services.observe import from_text
+from identity_graph.services.observe import Clock, from_text
+from identity_graph.services.submit import now
 from identity_graph.store.graph import Graph
 
 MAX_PAGE = 100
@@ -160,8 +161,8 @@ class DeviceRow:
     confidence: float
 
 
-_Said = tuple[Sequence[Traits], Aggregates]
-"""What sources and people say of a profile, and what its events add up to."""
+_Said = tuple[Sequence[Traits], Aggregates, DeclaredValues]
+"""What sources and people say of a profile, what its events add up to, and what the rules declare of that."""
 
 _Devices = tuple[list[tuple[str, int | None]], list[tuple[str, str, float | None]]]
 """Devices as (key, last seen), and, where some were matched, the links that hold the profile together."""
@@ -178,8 +179,8 @@ class _Window:
 class Profiles:
     """Reads of profiles. Every method answers None or an empty page for an id that never was."""
 
-    def __init__(self, graph: Graph, rules: Rules, lookup: Lookup, executor: Executor) -> None:
-        self._graph, self._rules, self._lookup = graph, rules, lookup
+    def __init__(self, graph: Graph, rules: Rules, lookup: Lookup, executor: Executor, clock: Clock = now) -> None:
+        self._graph, self._rules, self._lookup, self._clock = graph, rules, lookup, clock
         self._rules_until: list[tuple[int, Rules]] | None = None
         self._states: Coalesced[str, ProfileState] = Coalesced(executor, self._load_states)
         self._members: Coalesced[tuple[str, str], Page] = Coalesced(executor, self._load_members, most=MAX_PROFILES)
@@ -215,9 +216,10 @@ class Profiles:
 
     async def golden_record(self, id: str, fresh: Freshness = NOW) -> list[GoldenTrait]:
         """What survived of what sources and people say, and what the person's events add up to, by name."""
-        said, found = await self._said.one(fresh, id) or ((), Aggregates())
+        said, found, declared = await self._said.one(fresh, id) or ((), Aggregates(), {})
         rules = self._rules if fresh.as_of is None else await asyncio.to_thread(self._rules_at, fresh.as_of)
-        return with_aggregates(golden_record(said, rules.traits, rules.default_region), found)
+        golden = with_aggregates(golden_record(said, rules.traits, rules.default_region), found)
+        return golden if fresh.as_of is not None else with_declared(golden, rules.aggregates, declared)
 
     def _rules_at(self, at: int) -> Rules:
         """The rules that the graph followed then. They are read once: by other rules there is another reader."""
@@ -331,10 +333,18 @@ class Profiles:
     def _load_said(self, fresh: Freshness, ids: list[str]) -> Mapping[str, _Said]:
         if fresh.as_of is None:
             ((rows,),) = self._graph.read("record/traits", token=fresh.token, ids=ids)
-            return {id: (_traits(items), summed(*sums)) for id, items, *sums in rows}
+            declared = self._load_declared(fresh, ids)
+            return {id: (_traits(items), summed(*sums), declared.get(id, {})) for id, items, *sums in rows}
         # What of the events was known then is not kept, and the past does not change.
         ((rows,),) = self._graph.read("record/traits_as_of", token=fresh.token, ids=ids, at=fresh.as_of)
-        return {id: (_traits(items), Aggregates()) for id, items in rows}
+        return {id: (_traits(items), Aggregates(), {}) for id, items in rows}
+
+    def _load_declared(self, fresh: Freshness, ids: list[str]) -> Mapping[str, DeclaredValues]:
+        if not self._rules.aggregates:
+            return {}
+        at, declared = self._clock(), self._rules.aggregates
+        ((rows,),) = self._graph.read("event/declared", token=fresh.token, ids=ids, asked=asked_of(declared, at))
+        return declared_values(declared, at, rows)
 
     def _load_segments(self, fresh: Freshness, ids: list[str]) -> Mapping[str, list[tuple[str, int]]]:
         if fresh.as_of is None:

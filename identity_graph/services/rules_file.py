@@ -18,7 +18,7 @@ import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from identity_graph.domain.cleaning import OF_IDENTIFIERS, UNITS, Step
-from identity_graph.domain.events import TYPE
+from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, TYPE, Declared, What
 from identity_graph.domain.identifiers import MAX_VALUE, NAMESPACE
 from identity_graph.domain.intake import MAX_TRAITS
 from identity_graph.domain.rules import (
@@ -32,6 +32,7 @@ from identity_graph.domain.rules import (
     Survivorship,
     TraitRule,
 )
+from identity_graph.domain.segments import MAX_DAYS
 from identity_graph.domain.traits import NAME as TRAIT_NAME
 
 #: Most ways in which one pattern may be tried on one value. Two unbounded repetitions in a row (263,000 ways) take
@@ -41,6 +42,8 @@ MOST_WAYS = 2_000_000
 _LONGEST_FILE = 1_000_000
 #: Names of traits that a source may be allowed: the whole catalogue is read at once where it changed.
 MOST_NAMES = 10_000
+#: Aggregates that may be declared: each is counted for each profile that is shown or exported.
+MOST_AGGREGATES = 20
 _Path = tuple[str | int, ...]
 
 
@@ -152,6 +155,21 @@ def _event_type(value: str) -> str:
     return value
 
 
+def _aggregate(value: str) -> str:
+    if value in AGGREGATES:
+        raise ValueError(f"{value} is what events add up to already; take another name")
+    return _trait(value)
+
+
+def _few(value: dict[str, "_Aggregate"]) -> dict[str, "_Aggregate"]:
+    if len(value) > MOST_AGGREGATES:
+        raise ValueError(
+            f"there are {len(value)} aggregates, at most {MOST_AGGREGATES} may be declared; each is counted for each "
+            "profile that is shown, so leave out those that only segments ask for, which can count events themselves"
+        )
+    return value
+
+
 def _of_identifiers(value: Step) -> Step:
     if value not in OF_IDENTIFIERS:
         raise AssertionError
@@ -255,6 +273,7 @@ def _repeated(body: int, least: int, most: int) -> int:
 
 _Name = Annotated[str, AfterValidator(_name)]
 _TraitName = Annotated[str, AfterValidator(_trait)]
+_AggregateName = Annotated[str, AfterValidator(_aggregate)]
 _EventType = Annotated[str, AfterValidator(_event_type)]
 _Limit = Annotated[int | None, BeforeValidator(_count(1))]
 _FanOut = Annotated[int | None, BeforeValidator(_count(0))]
@@ -297,6 +316,9 @@ EXPECTED: Mapping[str, str] = {
     "traits": "tables, one a trait, such as [traits.country]",
     "survivorship": 'a list of criteria such as ["most_frequent", "longest"]',
     "events": "tables, one a type of event, such as [events.page]",
+    "aggregates": "tables, one an aggregate, such as [aggregates.orders_30_days]",
+    "what": _one_of(What),
+    "days": f"a whole number from 1 to {MAX_DAYS} (days until now); leave it out for all time",
     "retention_days": f"{_WHOLE} (days that an event is kept)",
     "clean": 'a list of steps such as ["trim", "lower"]',
     "rewrite": r"a table of regular expressions, each matched against the whole value, such as { '(\d+) pts' = '\1' }",
@@ -391,6 +413,12 @@ class _Event(_Section):
     retention_days: _Positive | None = None
 
 
+class _Aggregate(_Section):
+    events: _EventType = EVERY_TYPE
+    what: What
+    days: Annotated[int, Field(strict=True, ge=1, le=MAX_DAYS)] | None = None
+
+
 class _Limits(_Section):
     trait_bytes: Annotated[int, Field(strict=True, ge=1, le=MAX_TRAITS)] = Limits().trait_bytes
     trait_names: Annotated[int, Field(strict=True, ge=1, le=MOST_NAMES)] = Limits().trait_names
@@ -407,6 +435,7 @@ class _File(_Section):
     blocked: _Blocked = _Blocked()
     traits: dict[_TraitName, _Trait] = {}
     events: dict[_EventType, _Event] = {}
+    aggregates: Annotated[dict[_AggregateName, _Aggregate], AfterValidator(_few)] = {}
     limits: _Limits = _Limits()
 
     def rules(self) -> Rules:
@@ -424,6 +453,7 @@ class _File(_Section):
             blocked=self.blocked.blocked(),
             traits={name: said.rule() for name, said in self.traits.items()},
             retention={type: days for type, said in self.events.items() if (days := said.retention_days)},
+            aggregates={name: Declared(said.events, said.what, said.days) for name, said in self.aggregates.items()},
             limits=Limits(**self.limits.model_dump()),
         )
 
@@ -454,6 +484,8 @@ def _explain(error: Mapping[str, Any]) -> tuple[_Path, str, str]:
             known = _keys_beside(path)
             near = _near(key, known)
             return path, "unknown key", f"Did you mean {near}?" if near else f"Known here: {', '.join(known)}."
+        case "missing":
+            return path, "missing", f"Give it as {EXPECTED[key]}."
         case "value_error":
             message, _, advice = str(error["ctx"]["error"]).partition("; ")
             return path, message, _sentence(advice)
@@ -465,7 +497,9 @@ def _explain(error: Mapping[str, Any]) -> tuple[_Path, str, str]:
             if isinstance(path[-1], int) and named in ("survivorship", "clean"):
                 steps = Step if path[0] == "traits" else OF_IDENTIFIERS
                 expected = _one_of(Survivorship if named == "survivorship" else steps)
-            if len(path) == 2 and path[0] in ("namespaces", "traits", "events"):
+            if path[0] == "aggregates" and key == "events":
+                expected = 'a type of event such as "purchase"; leave it out for every type'
+            if len(path) == 2 and path[0] in ("namespaces", "traits", "events", "aggregates"):
                 expected = f"a table, [{path[0]}.{key}]"
             near = _near(value, re.findall(r'"(\w+)"', expected)) if isinstance(value, str) else None
             hint = f' Did you mean "{near}"?' if near else ""
@@ -504,6 +538,8 @@ def _keys_beside(path: _Path) -> list[str]:
             section = _Namespace
         case ("events", _, _):
             section = _Event
+        case ("aggregates", _, _):
+            section = _Aggregate
         case ("limits", _):
             section = _Limits
         case ("traits", _, _):

@@ -36,6 +36,7 @@ from identity_graph.domain.scores import (
     reliability,
 )
 from identity_graph.domain.segments import near
+from identity_graph.services.active_rules import followed
 from identity_graph.services.catalogue import SCORE, read_catalogue
 from identity_graph.services.live import show_again
 from identity_graph.services.observe import Clock
@@ -123,10 +124,14 @@ def train(graph: Graph, task: Task, folder: Path, at: int, told: Told = lambda _
 
 
 def _check_free(graph: Graph, name: str) -> None:
-    """Raises :class:`BadScore` where others say a trait that this score writes: being newer, it would hide theirs.
+    """Raises :class:`BadScore` where others say a trait that this score writes: being newer, it would hide theirs; and
+    where the rules declare one, which would hide the score.
 
     A person's word comes before scores anyway.
     """
+    now = followed(graph)
+    for declared in sorted({name, f"{name}_model"} & now.rules.aggregates.keys() if now else ()):
+        raise BadScore(f"NAME: the rules declare {declared} as what events add up to; take another name")
     for source, names in sorted(graph.read_many(read_catalogue).names.items()):
         taken = {one.partition(".")[0] for one in names} & {name, f"{name}_model"}
         if taken and source not in (SCORE + name, STEWARD):

@@ -5,7 +5,7 @@ before it has ended: such a write did not know of it. Between and after, each wr
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -14,6 +14,7 @@ import uuid_utils
 
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.segments import (
+    MAX_SUMMED,
     UNKNOWN,
     Condition,
     Definitions,
@@ -23,13 +24,15 @@ from identity_graph.domain.segments import (
     near,
     parse_rule,
     segment_name,
+    unfit,
 )
+from identity_graph.domain.traits import TraitType
 from identity_graph.services.catalogue import SEGMENTS, Trait, read_catalogue, trait_catalogue
 from identity_graph.services.live import active_segments, evaluate, read_facts
 from identity_graph.services.lookup import Freshness
 from identity_graph.services.observe import Clock
 from identity_graph.services.periodic import Periodic
-from identity_graph.store.errors import StoreError
+from identity_graph.store.errors import RulesChanged, StoreError
 from identity_graph.store.graph import LONGEST_WRITE, WRITE_TIMEOUT, Graph, Transaction
 from identity_graph.store.segment_query import (
     Compiled,
@@ -137,14 +140,25 @@ class Segments:
 
     def preview(self, raw: object, sample: int, fresh: Freshness) -> tuple[int, list[str]]:
         """How many profiles satisfy a rule now, and the ids of some. Raises :class:`InvalidRule`."""
-        rule, definitions = parse_rule(raw), self._definitions()
+        rule, definitions = self._parsed(raw), self._definitions()
         definitions.check(None, rule)
-        self._graph.read_many(lambda tx: _check_types(tx, rule), token=fresh.token)
+        self._graph.read_many(lambda tx: self._check_types(tx, rule), token=fresh.token)
         query = satisfying(rule, definitions, self._clock())
         ((size, ids),) = self._graph.read_with(
             "segment/preview", query, token=fresh.token, timeout=WRITE_TIMEOUT, limit=sample
         )
         return size, ids
+
+    def _parsed(self, raw: object) -> Rule:
+        return parse_rule(raw, self._rules.aggregates)
+
+    def _misfits(self, tx: Transaction, rule: Rule) -> list[InvalidRule]:
+        return misfits(rule, {**read_catalogue(tx).types, **dict.fromkeys(self._rules.aggregates, NUMBER)})
+
+    def _check_types(self, tx: Transaction, rule: Rule) -> None:
+        """Raises :class:`InvalidRule` where no value of a trait has a type that its operator is for."""
+        if wrong := next((one for one in self._misfits(tx, rule) if one.code != UNKNOWN), None):
+            raise wrong
 
     def _definitions(self) -> Definitions:
         current = self._graph.read_many(lambda tx: active_segments(tx, self._rules))
@@ -152,12 +166,15 @@ class Segments:
 
     def catalogue(self, fresh: Freshness) -> tuple[list[Trait], dict[str, int]]:
         """All traits by name, and how many values were left out of each source with more names than are taken."""
-        return self._graph.read_many(trait_catalogue, token=fresh.token, timeout=WRITE_TIMEOUT)
+        at = self._clock()
+        return self._graph.read_many(
+            lambda tx: trait_catalogue(tx, self._rules.aggregates, at), token=fresh.token, timeout=WRITE_TIMEOUT
+        )
 
     def remarks(self, raw: object) -> list[InvalidRule]:
         """What a rule asks that nobody can answer yet, though it may be defined. Raises :class:`InvalidRule`."""
-        types = self._graph.read_many(read_catalogue).types
-        return [one for one in misfits(parse_rule(raw), types) if one.code == UNKNOWN]
+        rule = self._parsed(raw)
+        return [one for one in self._graph.read_many(lambda tx: self._misfits(tx, rule)) if one.code == UNKNOWN]
 
     def explain(self, name: str, profile: str, fresh: Freshness) -> Explained | None:
         """Why a profile is or is not a member, condition by condition; None where there is no such profile.
@@ -173,7 +190,7 @@ class Segments:
             rows = tx.run("segment/profile_element", id=profile)
             if not rows:
                 return None
-            ((_, id, is_active, facts, inside, _),) = read_facts(tx, [rows[0][0]], [name], current, at)
+            ((_, id, is_active, facts, inside, _),) = read_facts(tx, [rows[0][0]], [name], current, at, MAX_SUMMED)
             told = list(current.definitions.explain(current.definitions.rules[name], facts, at))
             turns = current.definitions.flips(current.definitions.rules[name], facts, at) if is_active else None
             return Explained(id, name in inside, told, turns)
@@ -201,13 +218,13 @@ class Segments:
         if len(description) > MAX_DESCRIPTION:
             message = f"a description has at most {MAX_DESCRIPTION:,} characters"
             raise InvalidRule("INVALID_DESCRIPTION", message, ("description",))
-        rule = parse_rule(raw)
+        rule = self._parsed(raw)
         at, text = self._clock(), orjson.dumps(raw, option=orjson.OPT_SORT_KEYS).decode()
 
         def work(tx: Transaction) -> Segment:
             stored, definitions = self._held(tx)
             definitions.check(name, rule)
-            _check_types(tx, rule)
+            self._check_types(tx, rule)
             old = stored.get(name)
             if old and (old.rule, old.description) == (text, description):
                 return old
@@ -256,8 +273,14 @@ class Segments:
         """All segments, as no other transaction can change them now; those to be deleted have no rule."""
         tx.do("revision/set", key=SEGMENTS, revision=str(uuid_utils.uuid7()))
         stored = {row[0]: Segment(*row) for row in tx.one("segment/list")}
-        rules = {name: parse_rule(orjson.loads(one.rule)) for name, one in stored.items() if one.rule}
+        self._expect_followed(tx)
+        rules = {name: self._parsed(orjson.loads(one.rule)) for name, one in stored.items() if one.rule}
         return stored, Definitions(rules, self._rules)
+
+    def _expect_followed(self, tx: Transaction) -> None:
+        """Raises :class:`RulesChanged` where other rules took the place of these: they may declare other aggregates."""
+        if any(not active for _, active in tx.run("rules/find", version=self._rules.version)):
+            raise RulesChanged("the graph follows other rules by now; try again in a second")
 
     # --- As a whole, and as time goes by
 
@@ -291,10 +314,15 @@ class Segments:
         ordered = sorted(elements)
         for start in range(0, len(ordered), BATCH):
             self._evaluate(ordered[start : start + BATCH], frozenset({segment.name}))
-        if rule is None:
-            self._graph.write(lambda tx: tx.do("segment/delete", name=segment.name))
-        else:
-            self._graph.write(lambda tx: tx.do("segment/evaluated", name=segment.name, at=at))
+
+        def done(tx: Transaction) -> None:
+            self._expect_followed(tx)
+            if rule is None:
+                tx.do("segment/delete", name=segment.name)
+            else:
+                tx.do("segment/evaluated", name=segment.name, at=at)
+
+        self._graph.write(done)
         return len(ordered)
 
     def _found(self, statement: str, query: Compiled, *name: str) -> set[str]:
@@ -305,6 +333,7 @@ class Segments:
         """Let profiles enter or leave some segments, or all that time alone may change."""
 
         def work(tx: Transaction) -> None:
+            self._expect_followed(tx)
             tx.one("profile/lock", elements=sorted(elements))
             current = active_segments(tx, self._rules)
             if current:
@@ -326,13 +355,35 @@ class Segments:
             logger.warning("segments are not kept as time goes by for now: %s", e)
 
 
+def due_by_rules(tx: Transaction, before: Rules, then: Rules, at: int) -> None:
+    """Have the segments evaluated as a whole that mean something else by other rules of the graph, in the transaction
+    that makes it follow them; once more when nobody acts by the former ones any more."""
+    if before.aggregates == then.aggregates:
+        return
+    # Whoever defines a segment holds this, and sees the new rules after it.
+    tx.do("revision/set", key=SEGMENTS, revision=str(uuid_utils.uuid7()))
+    raw = {row[0]: orjson.loads(row[3]) for row in tx.one("segment/list") if row[3]}
+    old, new = ({name: parse_rule(one, by.aggregates) for name, one in raw.items()} for by in (before, then))
+    changed = [name for name, rule in new.items() if rule != old[name]]
+    names = {*changed, *(other for name in changed for other in Definitions(new, then).dependents(name))}
+    # A service takes other rules within a second or so, and ends within ten what it does by the former ones.
+    tx.do("segment/due_as_a_whole", names=sorted(names), at=at, settles_at=at + 2 * SETTLED)
+
+
+def unanswered(graph: Graph, then: Rules) -> Iterator[tuple[str, InvalidRule]]:
+    """The segments that ask, of aggregates that other rules declare, what those cannot answer; and what of it."""
+    current = graph.read_many(lambda tx: active_segments(tx, then)) if then.aggregates else None
+    definitions = current.definitions if current else Definitions({})
+    for name, rule in definitions.rules.items():
+        yield from ((name, one) for one in unfit(rule))
+        try:
+            definitions.check(name, rule)
+        except InvalidRule as e:
+            yield name, e
+
+
 EVERY_PROFILE = Compiled("true", {})
-
-
-def _check_types(tx: Transaction, rule: Rule) -> None:
-    """Raises :class:`InvalidRule` where no value of a trait has a type that its operator is for."""
-    if wrong := next((one for one in misfits(rule, read_catalogue(tx).types) if one.code != UNKNOWN), None):
-        raise wrong
+NUMBER = frozenset({TraitType.NUMBER})
 
 
 def _replaceable(name: str, old: Segment | None, expected: int | None) -> None:

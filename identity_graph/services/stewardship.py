@@ -213,7 +213,7 @@ class Stewards:
         self, id: str, said: Override, expected: int | None, actor: str, reason: str, *, dry_run: bool = False
     ) -> tuple[Done, str]:
         """Let a profile show this value of a trait, or without one again what its records say."""
-        said.check(self._rules.limits.trait_bytes)
+        said.check(self._rules)
         return self._act(actor, reason, dry_run, lambda act: act.override(id, said, expected))
 
 

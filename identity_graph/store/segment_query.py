@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, cast
 
-from identity_graph.domain.events import AGGREGATES, PURCHASE, UNIT
+from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, PURCHASE, UNIT
 from identity_graph.domain.segments import (
     MAX_SUMMED,
     OF_DATES,
+    AggregateIs,
     AllOf,
     AnyOf,
     Definitions,
@@ -153,6 +154,8 @@ class _Compiler:
         return Compiled(" AND ".join(plain) or "true", self.params, "".join(clauses))
 
     def _sum(self, name: str, query: str, *, dear: bool = False) -> str:
+        """What the query finds, by a name; the same query has one name."""
+        name = next((known for known, same in self.summed.items() if same == query), name)
         self.summed[name] = query
         if dear:
             self.dear.add(name)
@@ -176,11 +179,13 @@ class _Compiler:
                 return "(" + " AND ".join(self._seen(test, assumed) for test in tests) + ")"
             case Happened():
                 return self._events(rule, assumed)
+            case AggregateIs(means=means):
+                return self.predicate(means, assumed)
             case InSegment():
                 return self.predicate(self.definitions.named(rule), assumed)
 
     def _value(self, value: Any) -> str:
-        name = f"v{len(self.params)}"
+        name = next((known for known, same in self.params.items() if repr(same) == repr(value)), f"v{len(self.params)}")
         self.params[name] = value
         return f"${name}"
 
@@ -224,14 +229,14 @@ class _Compiler:
         return f"({' AND '.join(bounds)})" if bounds else "true"
 
     def _events(self, leaf: Happened, assumed: bool | None) -> str:
-        type = self._value(leaf.type)
+        of_type = "true" if leaf.type == EVERY_TYPE else f"t.type = {self._value(leaf.type)}"
+        tallies = f"{{ MATCH {_TALLIES} WHERE {of_type}"
         if leaf.within is None:
-            sums = (f"{{ MATCH {_TALLIES} WHERE t.type = {type} RETURN sum(t.{n}) AS n }}" for n in ("count", "amount"))
-            return self._counted(leaf, *sums)
+            return self._counted(leaf, *(f"{tallies} RETURN sum(t.{n}) AS n }}" for n in ("count", "amount")))
         since = f">= $now - {self._value(leaf.within)}"
-        of_identifier = f"{{ MATCH (e:Event) WHERE e.by = i.key AND e.type = {type} AND e.observed_at {since}"
+        of_identifier = "{ MATCH (e:Event) WHERE e.by = i.key AND e.type = type AND e.observed_at " + since
         # Most identifiers have none, which their tallies tell without a look at the events.
-        some = f"{{ MATCH {_TALLIES} WHERE t.type = {type} AND t.last {since} WITH DISTINCT i"
+        some = f"{tallies} AND t.last {since} WITH DISTINCT i, t.type AS type"
         events = f"{some} WHERE EXISTS {of_identifier} }} RETURN i }}"
         many = f"{some} RETURN sum(COUNT {of_identifier} }}) AS n }}"
         latest = (

@@ -1,5 +1,5 @@
 // name: segment/facts
-// summary: What rules are about, of profiles, and which segments they are in. Identifiers are told by namespace: how many, seen first and last when. Of events the tallies, for some types (null: for all), and the latest moments with their amounts, for some, each with a moment before which none counts; each list of those has its type first, and as many as `most` of each identifier.
+// summary: What rules are about, of profiles, and which segments they are in. Identifiers are told by namespace: how many, seen first and last when. Of events the tallies, for some types (null: for all), and the latest moments with their amounts, for some (empty: for all together), each with a moment before which none counts; each list of those has its type first, and as many as `most` of each identifier and type.
 // params: elements: List<String>, names: List<String>, identifiers: Boolean, types: List<String>, recent: List<List<Any>>, most: Integer
 // returns: found: List<List<Any>>
 // access: read
@@ -19,10 +19,14 @@ CALL (p) {
 CALL (p) {
   UNWIND $recent AS one
   MATCH (p)<-[:MEMBER_OF]-(i:Identifier)
-  CALL (i, one) {
+  UNWIND CASE one[0]
+    WHEN '' THEN COLLECT { MATCH (i)<-[:COUNTS]-(t:Tally) WHERE t.last >= one[1] RETURN DISTINCT t.type }
+    ELSE [one[0]]
+  END AS type
+  CALL (i, one, type) {
     MATCH (e:Event)
     USING INDEX e:Event(by, type, observed_at)
-    WHERE e.by = i.key AND e.type = one[0] AND e.observed_at >= one[1]
+    WHERE e.by = i.key AND e.type = type AND e.observed_at >= one[1]
     WITH e ORDER BY e.observed_at DESC, e.id DESC LIMIT $most
     RETURN collect([e.observed_at, coalesce(e.amount, 0)]) AS events
   }
