@@ -283,7 +283,7 @@ def read_facts(
 def _facts(
     shown: dict[str, Any], members: list[tuple[str, int, int, int]], tallies: list[Any], runs: list[Any]
 ) -> Facts:
-    """Facts from what the database tells; a list of recent events may be there several times, for several identifiers."""
+    """Facts from what the database tells; a list of recent events may be there several times, by identifier."""
     recent: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for type, events in runs:
         recent[type] += [(moment, amount) for moment, amount in events]
