@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from identity_graph.cli_segments import export_app, segment_app
 from identity_graph.domain.decision import Accepted
-from identity_graph.domain.events import AGGREGATES, Tally, aggregates
+from identity_graph.domain.events import AGGREGATES, Declared, Tally, What, aggregates
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import EPOCH, parse_observation
 from identity_graph.domain.rules import Limits, NamespaceRule, Rules
@@ -51,10 +51,18 @@ def day(n: float) -> str:
     return (EPOCH + timedelta(microseconds=BEGIN) + timedelta(days=n)).isoformat()
 
 
+#: Also of names that sources send.
+DECLARED = {
+    "moved_3_days": Declared("", What.SUM, 3),
+    "orders": Declared("purchase", What.COUNT),
+    "pages_2_days": Declared("page", What.COUNT, 2),
+    "turnover": Declared("", What.SUM),
+}
+DECLARING = replace(RULES, aggregates=DECLARED)
 #: Aggregates are traits too, and a source may say something of the same name.
-NAMES = st.sampled_from(["a", "b", "c.d"]) | st.sampled_from(sorted(AGGREGATES))
+NAMES = st.sampled_from(["a", "b", "c.d"]) | st.sampled_from(sorted(AGGREGATES | DECLARED))
 #: Of traits as they are sent: `c` may be an object with a `d`.
-FIRST = st.sampled_from(["a", "b", "c", "lifetime_value", "last_purchase"])
+FIRST = st.sampled_from(["a", "b", "c", "lifetime_value", "last_purchase", "orders"])
 KEYS = st.sampled_from(["user_id:1", "user_id:2", "email:a@x.example", "email:b@x.example", "device_id:d"])
 EVENT = st.none() | st.tuples(st.sampled_from(["page", "purchase", "purchase"]), st.sampled_from([None, 1, 2.5, -3]))
 TEXTS = st.sampled_from(["x", "xy", "y", "Ü", "true", "1"])
@@ -93,6 +101,13 @@ OF_EVENTS = st.fixed_dictionaries(
 )
 
 
+OF_DECLARED = st.one_of(
+    st.fixed_dictionaries({}, optional={"atLeast": AMOUNTS, "lessThan": AMOUNTS}).filter(bool),
+    st.fixed_dictionaries({}, optional={"greaterThan": AMOUNTS, "atMost": AMOUNTS}).filter(bool),
+    st.fixed_dictionaries({"in": st.lists(AMOUNTS, min_size=1, max_size=2)}),
+    st.fixed_dictionaries({"notEquals": AMOUNTS}),
+    st.fixed_dictionaries({"exists": st.booleans()}),
+)
 #: A segment on each aggregate, with what it can be asked.
 OF_AGGREGATES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "favourite_channel": st.sampled_from(["crm", "web"]).map(lambda source: {"equals": source}),
@@ -100,6 +115,7 @@ OF_AGGREGATES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "last_purchase": OF_DATES.filter(bool),
     "last_seen": OF_DATES.filter(bool),
     "lifetime_value": st.fixed_dictionaries({}, optional={"atLeast": AMOUNTS, "lessThan": AMOUNTS}).filter(bool),
+    **dict.fromkeys(DECLARED, OF_DECLARED),
 }
 AGGREGATED = {
     name: tests.map(lambda tests, name=name: {"trait": {"name": name, **tests}})
@@ -159,7 +175,8 @@ def facts(stored: Stored) -> dict[str, Facts]:
         for one in stored.observations.values():
             if one.get("by") in keys and not one.get("retracted"):
                 at, amount = one["observed_at"], one.get("amount") or 0
-                recent[one["type"]].append((at, amount))
+                for type in ("", one["type"]):
+                    recent[type].append((at, amount))
                 tallies.append(Tally(one["type"], one["source"], 1, at, at, amount))
         moments = {type: Recent(some) for type, some in recent.items()}
         found[id] = Facts(stored.profiles[id], many, aggregates(tallies, first, last), moments)
@@ -217,6 +234,17 @@ def test_an_aggregate_means_the_same_whatever_it_is_compared_with(
         expect_the_same(people, {"trait": {"name": name} | test})
 
 
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_declared_aggregate_means_the_same_whatever_it_is_compared_with(
+    people: tuple[Graph, dict[str, Facts]], name: str
+) -> None:
+    for n in range(-6, 8):
+        for operator in ("atLeast", "lessThan", "equals", "notEquals"):
+            expect_the_same(people, {"trait": {"name": name, operator: n / 2}})
+    for tests in ({"exists": False}, {"in": [0, 1, 2.5, 3]}, {"startsWith": "x"}, {"contains": 1}):
+        expect_the_same(people, {"trait": {"name": name} | tests})
+
+
 @pytest.mark.parametrize("within", [None, 1, 2, 3, 4, 5])
 def test_a_sum_means_the_same_whatever_it_is_compared_with(
     people: tuple[Graph, dict[str, Facts]], within: int | None
@@ -228,7 +256,7 @@ def test_a_sum_means_the_same_whatever_it_is_compared_with(
 
 def expect_the_same(people: tuple[Graph, dict[str, Facts]], raw: Any) -> None:
     graph, known = people
-    definitions, parsed = Definitions({}, RULES), parse_rule(raw)
+    definitions, parsed = Definitions({}, DECLARING), parse_rule(raw, DECLARING.aggregates)
     # Asked as a preview asks, which refuses what no type fits.
     ((size, ids),) = graph.read_with("segment/preview", satisfying(parsed, definitions, BEGIN), limit=1_000)
     assert set(ids) == {id for id, one in known.items() if definitions.holds(parsed, one, BEGIN)}
@@ -247,8 +275,8 @@ class History(RuleBasedStateMachine):
         empty(self.driver)
         self.at = BEGIN
         self.sent = 0
-        self.segments = Segments(self.graph, RULES, lambda: self.at)
-        self.stewards = Stewards(self.graph, RULES, lambda: self.at)
+        self.segments = Segments(self.graph, DECLARING, lambda: self.at)
+        self.stewards = Stewards(self.graph, DECLARING, lambda: self.at)
         self.rules: dict[str, Any] = {}
         self.versions: dict[str, int] = {}
         for name, raw in defined.items():
@@ -274,7 +302,7 @@ class History(RuleBasedStateMachine):
             for n, (keys, traits, past, source, event) in enumerate(batch)
         ]
         self.sent += len(said)
-        self.graph.write(lambda tx: observe(tx, said, RULES, lambda: self.at))
+        self.graph.write(lambda tx: observe(tx, said, DECLARING, lambda: self.at))
         self._expect()
 
     @rule(kind=st.sampled_from(["merge", "split", "undo", "undo", "retract", "retract"]), one=ANY, other=ANY)
@@ -300,7 +328,7 @@ class History(RuleBasedStateMachine):
     def define(self, name: str, data: st.DataObject) -> None:
         self._tick()
         raw = data.draw(rules("p", "q", "r"))
-        refused = code_of(lambda: self._definitions().check(name, parse_rule(raw)))
+        refused = code_of(lambda: self._definitions().check(name, parse_rule(raw, DECLARING.aggregates)))
 
         def define() -> None:
             found, _ = self.segments.define(name, "", raw, "test", expected_version=self.versions.get(name))
@@ -334,7 +362,7 @@ class History(RuleBasedStateMachine):
         self.segments.catch_up()
 
     def _definitions(self) -> Definitions:
-        return Definitions({name: parse_rule(raw) for name, raw in self.rules.items()}, RULES)
+        return Definitions({name: parse_rule(raw, DECLARING.aggregates) for name, raw in self.rules.items()}, DECLARING)
 
     def _expect(self) -> None:
         definitions = self._definitions()
@@ -348,23 +376,24 @@ class History(RuleBasedStateMachine):
             paged, more, total = self.segments.members(name, 100, "", NOW)
             assert ([id for id, _ in paged], more, total) == (sorted(ids), False, len(ids))
         assert replayed(self.driver) == members(self.driver)
-        assert summed(self.graph, known) == {
+        assert summed(self.graph, known, lambda: self.at) == {
             id: {name: value for name in AGGREGATES if (value := one.aggregates.trait(name)) is not None}
+            | {name: value for name, of in DECLARED.items() if (value := counted(of, one, self.at)) is not None}
             for id, one in known.items()
         }
 
     def teardown(self) -> None:
-        assert verify(self.graph, RULES, clock=lambda: self.at).findings == {}
+        assert verify(self.graph, DECLARING, clock=lambda: self.at).findings == {}
 
 
-def summed(graph: Graph, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def summed(graph: Graph, ids: Iterable[str], clock: Callable[[], int]) -> dict[str, dict[str, Any]]:
     """The aggregates that golden records show, or name after what others say, as segments have them."""
 
     def plain(name: str, value: Any) -> Any:
-        return microseconds(value) if AGGREGATES[name] is TraitType.DATE else value
+        return microseconds(value) if AGGREGATES.get(name) is TraitType.DATE else value
 
     with ThreadPoolExecutor(1) as readers:
-        profiles = Profiles(graph, RULES, Lookup(graph, RULES, readers), readers)
+        profiles = Profiles(graph, DECLARING, Lookup(graph, DECLARING, readers), readers, clock)
         golden = {id: asyncio.run(profiles.golden_record(id)) for id in ids}
     return {
         id: {
@@ -375,6 +404,12 @@ def summed(graph: Graph, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         }
         for id, record in golden.items()
     }
+
+
+def counted(of: Declared, one: Facts, at: int) -> float | None:
+    """The value of a declared aggregate by all events that there are."""
+    since = -BEGIN if of.days is None else at - of.days * DAY
+    return of.value(*one.recent.get(of.type, Recent()).since(since))
 
 
 def code_of(work: Callable[[], None]) -> str | None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from identity_graph.cli_rules import rules_app
 from identity_graph.domain.cleaning import Step
+from identity_graph.domain.events import EVERY_TYPE, Declared, What
 from identity_graph.domain.identifiers import identify
 from identity_graph.domain.intake import Rejection, parse_observation
 from identity_graph.domain.rules import (
@@ -29,7 +30,15 @@ from identity_graph.domain.rules import (
     Survivorship,
     TraitRule,
 )
-from identity_graph.services.rules_file import EXPECTED, MOST_WAYS, RulesFileError, load_rules, parse_rules, ways
+from identity_graph.services.rules_file import (
+    EXPECTED,
+    MOST_AGGREGATES,
+    MOST_WAYS,
+    RulesFileError,
+    load_rules,
+    parse_rules,
+    ways,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "rules.example.toml"
 
@@ -536,3 +545,71 @@ def test_how_long_events_are_kept() -> None:
             "found 0. Expected a whole number of at least 1 (days that an event is kept).",
         ),
     ]
+
+
+# --- Aggregates
+
+
+def test_what_events_add_up_to_may_be_declared() -> None:
+    rules = parse_rules(
+        '[aggregates.orders_30_days]\nevents = "purchase"\nwhat = "count"\ndays = 30\n'
+        '[aggregates.moved]\nwhat = "sum"\n'
+    )
+    assert rules.aggregates == {
+        "orders_30_days": Declared("purchase", What.COUNT, 30),
+        "moved": Declared(EVERY_TYPE, What.SUM, None),
+    }
+    assert Rules.from_json(rules.as_json()) == rules
+    assert len({rules.version, replace(rules, aggregates={}).version, Rules().version}) == 2
+
+
+def test_mistakes_in_what_is_declared() -> None:
+    found = problems("""\
+        [aggregates.last_seen]
+        what = "count"
+        [aggregates."a;b"]
+        what = "count"
+        [aggregates.c]
+        what = "cont"
+        days = 0
+        events = "Page"
+        [aggregates.d]
+        day = 3
+        [aggregates.e]
+        what = "sum"
+        days = 1.5
+        events = 3
+        [aggregates.f]
+        what = "sum"
+        days = 36501
+        [aggregates]
+        g = 3
+    """)
+    told = {
+        (1, "aggregates.last_seen"): "take another name",
+        (3, "aggregates.a;b"): "a trait's name here has 1 to 64 letters",
+        (6, "aggregates.c.what"): 'Did you mean "count"?',
+        (7, "aggregates.c.days"): "Expected a whole number from 1 to 36500",
+        (8, "aggregates.c.events"): "a type of event has 1 to 64 small letters",
+        (9, "aggregates.d.what"): 'missing. Give it as one of "count", "sum"',
+        (10, "aggregates.d.day"): "Did you mean days?",
+        (13, "aggregates.e.days"): "leave it out for all time",
+        (14, "aggregates.e.events"): 'a type of event such as "purchase"',
+        (17, "aggregates.f.days"): "found 36501",
+        (19, "aggregates.g"): "Expected a table, [aggregates.g]",
+    }
+    assert [place for *place, _ in found] == [list(place) for place in told]
+    assert [
+        words for (*_, said), words in zip(found, told.values(), strict=True) if words.lower() not in said.lower()
+    ] == []
+    many = "".join(f'[aggregates.a{n}]\nwhat = "count"\n' for n in range(MOST_AGGREGATES + 1))
+    ((line, key, message),) = problems(many)
+    assert (line, key, "at most 20 may be declared. Each is counted" in message) == (1, "aggregates", True)
+
+
+def test_the_aggregate_that_the_example_gives_is_accepted() -> None:
+    said = re.findall(r"^#   (\w+ = \S+) ", EXAMPLE.read_text(), re.MULTILINE)
+    text = "\n".join(
+        ["[aggregates.orders_30_days]", *(one for one in said if one.split()[0] in ("events", "what", "days"))]
+    )
+    assert parse_rules(text).aggregates == {"orders_30_days": Declared("purchase", What.COUNT, 30)}
