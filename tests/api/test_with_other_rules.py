@@ -1,18 +1,23 @@
 """A service that runs while other rules are applied goes on by them, and tells of them."""
 
+import json
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from identity_graph.domain.events import Declared, What
 from identity_graph.domain.rules import Rules
 from identity_graph.services.active_rules import followed
 from identity_graph.services.apply_rules import apply_rules
+from identity_graph.services.export import export
 from identity_graph.services.submit import now
 
-from .live import Cypher, Service, an, an_email, seen
+from .live import Cypher, Service, an, an_email, seen, wait_until
 
 ONE_ADDRESS = replace(Rules(), namespaces={**Rules().namespaces, "email": replace(Rules().rule("email"), unique=True)})
 CHANGES = "{ graphChanges(first: 2) { kind at cause { ... on RulesCause { rulesVersion actor reason } } } }"
@@ -86,3 +91,85 @@ def test_rules_are_not_undone_by_a_change_of_theirs(service: Service, cypher: Cy
     operation = {"changeId": change, "reason": "no", "expectedVersion": 1}
     answer = service.run("UndoChange", {"input": operation | {"dryRun": False}})
     assert answer["undoChange"]["outcome"]["code"] == "NOT_UNDOABLE"
+
+
+GOLDEN = """query($id: ID!, $asOf: DateTime) { profile(id: $id, asOf: $asOf) { goldenRecord { name value type source
+    observedAt rule alternatives { value source } } segments { name } } }"""
+DEFINE = """mutation($rule: SegmentRuleInput!, $name: String!) { defineSegment(input: {name: $name, rule: $rule}) {
+    outcome { ... on SegmentDefined { segment { size } remarks { code } } ... on SegmentRejected { code path } } } }"""
+EXPLAIN = """query($id: ID!) { explainMembership(segment: "buyers", profileId: $id) { isMember turnsAt
+    conditions { condition holds actual } } }"""
+CATALOGUE = "{ traitCatalogue { traits { name kind types sources fillRate } } }"
+OVERRIDE = """mutation($id: ID!) { overrideTrait(input: {profileId: $id, name: "orders_1_day", value: 9, reason: "x"}) {
+    outcome { ... on ChangeRefused { code message } } } }"""
+
+
+def test_what_the_rules_declare_is_a_trait_everywhere(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In golden records, catalogue, segments, which somebody enters by an event and leaves by time, and in exports."""
+    declared = {"orders_1_day": Declared("purchase", What.COUNT, 1), "spent": Declared("purchase", What.SUM)}
+    follow(service, replace(Rules(), aggregates=declared))
+    email, browser = an_email(), an("cookie_id")
+    insist(service, seen(email, traits={"orders_1_day": "many", "spent": 1}, source="crm"))
+    id = service.profile_of(email)
+
+    def asked(text: str, **given: Any) -> Any:
+        body = service.post(text, given).json()
+        assert "errors" not in body, body
+        return body["data"]
+
+    def golden(**given: Any) -> dict[str, Any]:
+        found = asked(GOLDEN, id=id, **given)["profile"]["goldenRecord"]
+        return {one.pop("name"): one for one in found if one["name"] in declared}
+
+    def segments() -> list[str]:
+        return [one["name"] for one in asked(GOLDEN, id=id)["profile"]["segments"]]
+
+    def bought(ago: timedelta, value: float, *by: dict[str, str]) -> dict[str, Any]:
+        at = datetime.now(UTC) - ago
+        return seen(*by, observedAt=at.isoformat(), event={"type": "purchase", "properties": {"value": value}})
+
+    assert golden() == {}
+    for name, rule, code in (
+        ("buyers", {"trait": {"name": "orders_1_day", "atLeast": 2}}, None),
+        ("spenders", {"trait": {"name": "spent", "greaterThan": 7.5}}, None),
+        ("odd", {"not": {"trait": {"name": "spent", "contains": 7.5}}}, "TYPE_MISMATCH"),
+    ):
+        outcome = asked(DEFINE, name=name, rule=rule)["defineSegment"]["outcome"]
+        refused = {"code": code, "path": ["rule", "not", "trait", "contains"]}
+        assert outcome == (refused if code else {"segment": {"size": 0}, "remarks": []})
+    soon = timedelta(days=1) - timedelta(seconds=8)
+    service.submit(bought(timedelta(days=3), 5, email), bought(soon, 2.5, browser), bought(timedelta(), 0.1, email))
+    assert (golden()["orders_1_day"]["value"], segments()) == (1, [])
+    service.submit(seen(email, browser))
+    found = golden()
+    moment = found["spent"].pop("observedAt")
+    assert moment == found["orders_1_day"].pop("observedAt")
+    summed = {"type": "NUMBER", "source": "aggregate", "rule": "aggregate"}
+    assert found == {
+        "orders_1_day": {"value": 2, "alternatives": [{"value": "many", "source": "crm"}]} | summed,
+        "spent": {"value": 7.6, "alternatives": [{"value": 1, "source": "crm"}]} | summed,
+    }
+    assert segments() == ["buyers", "spenders"]
+    told = asked(EXPLAIN, id=id)["explainMembership"]
+    assert told["conditions"] == [{"condition": "orders_1_day atLeast 2.0", "holds": True, "actual": 2}]
+    assert told["turnsAt"] < (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
+    then = golden(asOf=datetime.now(UTC).isoformat())
+    assert {name: (one["value"], one["source"]) for name, one in then.items()} == {
+        "orders_1_day": ("many", "crm"),
+        "spent": (1, "crm"),
+    }
+    catalogue = {one.pop("name"): one for one in asked(CATALOGUE)["traitCatalogue"]["traits"]}
+    told = {"kind": "AGGREGATE", "types": ["NUMBER"], "sources": ["crm"], "fillRate": 1.0}
+    assert [catalogue[name] for name in declared] == [told, told]
+    refused = asked(OVERRIDE, id=id)["overrideTrait"]["outcome"]
+    assert refused == {
+        "code": "INVALID_TRAIT",
+        "message": "The rules declare orders_1_day as what events add up to.",
+    }
+    export(service.graph, tmp_path / "all.jsonl", "jsonl", None)
+    (row,) = (json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines())
+    assert (row["orders_1_day"], row["spent"]) == (2.0, 7.6)
+    wait_until(lambda: segments() == ["spenders"], 30)
+    assert golden()["orders_1_day"]["value"] == 1

@@ -18,6 +18,7 @@ from stored import Stored, empty, problems, read
 from typer.testing import CliRunner
 
 from identity_graph import cli_rules
+from identity_graph.domain.events import Declared
 from identity_graph.domain.rules import Blocked, Normaliser, Rules, Survivorship, TraitRule
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import apply_rules
@@ -27,8 +28,10 @@ from identity_graph.services.audit import audit_entries
 from identity_graph.services.declined import Declined
 from identity_graph.services.lookup import Freshness, Lookup
 from identity_graph.services.profiles import Profiles
+from identity_graph.services.segments import Segments
 from identity_graph.services.stewardship import Stewards
 from identity_graph.services.submit import now, write_batch
+from identity_graph.services.verify import verify
 from identity_graph.store.errors import RulesChanged
 from identity_graph.store.graph import Graph
 
@@ -265,6 +268,63 @@ def test_what_was_stopped_before_it_showed_is_shown_by_the_next_rules(graph: Gra
     apply(graph, replace(others, size_cap=900))
     stored = read(driver)
     assert [stored.profiles[id]["trait:name"] for id in stored.active] == ["Ada Lovelace"]
+
+
+def test_segments_follow_what_other_rules_declare(graph: Graph, driver: neo4j.Driver) -> None:
+    """Also those that name them; who goes on by the former rules defines and evaluates nothing."""
+    empty(driver)
+    active_rules(graph, Rules(), now())
+    rows = [
+        a_row(f"{n}", f"email:{n}@a.example", recordId=f"{n}", traits={"orders": 9 - n}, event={"type": "purchase"})
+        for n in range(3)
+    ]
+    write_batch(graph, [*rows, a_row("again", "email:0@a.example", event={"type": "purchase"})], Rules())
+    former = Segments(graph, Rules(), now)
+    former.define("many", "", {"trait": {"name": "orders", "atLeast": 8}}, "ann")
+    former.define("few", "", {"not": {"segment": {"name": "many"}}}, "ann")
+    former.define("other", "", {"seen": {"withinDays": 9}}, "ann")
+
+    def sizes() -> dict[str, int]:
+        return {one.name: one.size for one in former.all(Freshness())}
+
+    assert sizes() == {"many": 2, "few": 1, "other": 3}
+    twice, once = (replace(Rules(), aggregates={"orders": Declared(days=days)}) for days in (30, None))
+    apply(graph, twice)
+    assert sizes() == {"many": 0, "few": 3, "other": 3}
+    due = {one.name for one in former.all(Freshness()) if one.whole_at is not None}
+    assert due >= {"many", "few"}
+    for late in (former.catch_up, lambda: former.define("late", "", {"seen": {"withinDays": 9}}, "ann")):
+        driver.execute_query("MATCH (s:Segment) SET s.whole_at = 0")
+        with pytest.raises(RulesChanged):
+            late()
+    assert sizes() == {"many": 0, "few": 3, "other": 3}
+    then = Segments(graph, twice, now)
+    then.define("pairs", "", {"trait": {"name": "orders", "equals": 2}}, "ann")
+    then.catch_up()
+    assert sizes() == {"many": 0, "few": 3, "other": 3, "pairs": 1}
+    assert verify(graph, twice).findings == {}
+    apply(graph, former_rules(graph))
+    assert sizes() == {"many": 2, "few": 1, "other": 3, "pairs": 0}
+    apply(graph, once)
+    assert sizes() == {"many": 0, "few": 3, "other": 3, "pairs": 1}
+
+
+def test_a_segment_that_asks_what_a_declared_number_cannot_answer_is_in_the_way(
+    graph: Graph, driver: neo4j.Driver
+) -> None:
+    empty(driver)
+    active_rules(graph, Rules(), now())
+    segments = Segments(graph, Rules(), now)
+    rules = replace(Rules(), aggregates={"orders": Declared()})
+    for raw, words in (
+        ({"trait": {"name": "orders", "startsWith": "x"}}, r"segment s .*: rule.trait.startsWith: startsWith is for"),
+        ({"trait": {"name": "orders", "in": list(range(101))}}, "at most 100 conditions"),
+    ):
+        segments.define("s", "", raw, "ann")
+        with pytest.raises(OtherRules, match=words):
+            apply(graph, rules)
+        segments.delete("s")
+    apply(graph, rules)
 
 
 def test_identifiers_that_would_be_normalised_otherwise_are_in_the_way(graph: Graph, driver: neo4j.Driver) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import neo4j
 import pytest
@@ -13,11 +14,14 @@ from sending import said
 from stored import read
 
 from identity_graph.domain.decision import Accepted
+from identity_graph.domain.events import Declared, What
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import DAY, EPOCH
 from identity_graph.domain.rules import Rules
 from identity_graph.services.expire import Expiry, expire
 from identity_graph.services.journey import Journeys, Some
+from identity_graph.services.lookup import Lookup
+from identity_graph.services.profiles import Profiles
 from identity_graph.services.segments import Segments
 from identity_graph.services.submit import write_batch
 from identity_graph.services.verify import verify
@@ -113,6 +117,35 @@ def test_who_was_in_a_segment_by_forgotten_events_leaves_it(graph: Graph, told: 
     assert [size(graph, name) for name in ("readers", "others")] == [2, 0]
     expire(graph, keeping({"page": 4, "purchase": 1}), at, lambda type, many: None)
     assert [size(graph, name) for name in ("readers", "others")] == [0, 2]
+
+
+def test_a_declared_aggregate_counts_what_is_kept_of_its_days_and_all_of_all_time(
+    graph: Graph, told: list[Observation]
+) -> None:
+    at = 10 * DAY
+    declared = {
+        "recent": Declared("page", What.COUNT, 20),
+        "ever": Declared("page", What.SUM),
+        "all": Declared(days=20),
+    }
+    rules = replace(keeping({"page": 4}), aggregates=declared)
+    segments = Segments(graph, rules, lambda: at)
+    segments.define("readers", "", {"trait": {"name": "recent", "atLeast": 5}}, "test")
+    segments.define("loyal", "", {"trait": {"name": "ever", "equals": 10}}, "test")
+    segments.define("busy", "", {"trait": {"name": "all", "greaterThan": 19}}, "test")
+    ((rows,),) = graph.read("lookup/now", keys=["cookie_id:ada"])
+
+    def golden() -> dict[str, Any]:
+        with ThreadPoolExecutor(1) as readers:
+            profiles = Profiles(graph, rules, Lookup(graph, rules, readers), readers, lambda: at)
+            found = asyncio.run(profiles.golden_record(rows[0][2]))
+        return {one.name: one.chosen.value for one in found if one.name in declared}
+
+    names = ("readers", "loyal", "busy")
+    assert (golden(), [size(graph, name) for name in names]) == ({"recent": 10, "ever": 10, "all": 20}, [2, 2, 2])
+    expire(graph, rules, at, lambda type, many: None)
+    assert (golden(), [size(graph, name) for name in names]) == ({"recent": 4, "ever": 10, "all": 14}, [0, 2, 0])
+    assert verify(graph, rules, clock=lambda: at).findings == {}
 
 
 def test_a_service_forgets_by_itself_until_it_ends(graph: Graph, journeys: Journeys, told: list[Observation]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from sending import said
 from typer.testing import CliRunner
 
 from identity_graph.cli_segments import export_app
-from identity_graph.domain.events import AGGREGATES
+from identity_graph.domain.events import AGGREGATES, Declared, What
 from identity_graph.domain.evidence import Observation
 from identity_graph.domain.intake import DAY, EPOCH
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import as_date
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import export
+from identity_graph.services.active_rules import active_rules
 from identity_graph.services.lookup import Lookup
 from identity_graph.services.profiles import Profiles
 from identity_graph.services.segments import Segments
@@ -116,6 +118,41 @@ def test_aggregates_are_exported_as_golden_records_have_them(graph: Graph, tmp_p
         for id, told in found.items():
             golden = asyncio.run(profiles.golden_record(id))
             assert plain({one.name: one.chosen.value for one in golden}) == told
+
+
+@KINDS
+def test_declared_aggregates_are_exported_as_golden_records_have_them(
+    graph: Graph, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever sources say of their names, also where that is the name of another column."""
+    monkeypatch.setattr(export, "PAGE", 2)
+    today = now() // DAY
+    declared = {"orders": Declared("purchase"), "identifiers": Declared("", What.SUM, 30), "nobody": Declared("none")}
+    rules = replace(RULES, aggregates=declared)
+    active_rules(graph, rules, now())
+    batch = [
+        seen("o1", "user_id:1", day=today - 40, event=("purchase", 2.5)),
+        seen("o2", "user_id:1", day=today, source="app", event=("purchase", 1)),
+        seen("o3", "user_id:2", day=today, traits={"orders": "many", "nobody": 1}, event=("page", None)),
+        seen("o4", "user_id:3", day=today),
+    ]
+    write_batch(graph, batch, rules)
+    reads: list[str] = []
+    read = Graph.read
+    monkeypatch.setattr(Graph, "read", lambda self, name, *a, **k: reads.append(name) or read(self, name, *a, **k))
+    found = export.export(graph, tmp_path / f"all.{kind}", kind, None)
+    assert (found.left_out, reads.count("event/declared")) == ({}, 2)
+    rows = {row["profile_id"]: row for row in read_back(tmp_path / f"all.{kind}")}
+    columns = {name: "trait:identifiers" if name == "identifiers" else name for name in declared}
+    told = {id: {name: row.get(column) for name, column in columns.items()} for id, row in rows.items()}
+    kinds = {c["name"]: c["type"] for c in json.loads(found.described.read_bytes())["columns"]}
+    assert [kinds[column] for column in columns.values()] == ["number"] * 3
+    assert {tuple(row.values()) for row in told.values()} == {(2, 1, None), (None, 0, None), (None, None, None)}
+    with ThreadPoolExecutor(1) as readers:
+        profiles = Profiles(graph, rules, Lookup(graph, rules, readers), readers)
+        for id, values in told.items():
+            golden = {one.name: one.chosen.value for one in asyncio.run(profiles.golden_record(id))}
+            assert {name: golden.get(name) for name in declared} == values
 
 
 def plain(row: dict[str, Any]) -> list[str]:

@@ -702,6 +702,49 @@ def test_the_catalogue_tells_aggregates_by_how_many_have_them(graph: Graph) -> N
     ]
 
 
+def test_the_catalogue_tells_declared_aggregates_by_how_many_have_them_now(graph: Graph) -> None:
+    """What sources say of such a name is never the trait, so it is told of the sources only."""
+    said = [
+        observed("o1", ["user_id:1"], BEGIN - 9 * DAY, None, event=("purchase", 1)),
+        observed("o2", ["user_id:2"], BEGIN - DAY, {"turnover": "much"}, event=("page", None)),
+        observed("o3", ["user_id:3"], BEGIN, {"orders": 5}),
+        observed("o4", ["user_id:4"], BEGIN, None, "app"),
+    ]
+    graph.write(lambda tx: observe(tx, said, DECLARING, lambda: BEGIN))
+    traits, _ = Segments(graph, DECLARING, lambda: BEGIN).catalogue(NOW)
+    told = [(t.name, str(t.kind), t.types, t.sources, t.fill_rate, t.examples) for t in traits if t.name in DECLARED]
+    assert told == [
+        ("moved_3_days", "AGGREGATE", ["NUMBER"], [], 0.25, []),
+        ("orders", "AGGREGATE", ["NUMBER"], ["web"], 0.25, []),
+        ("pages_2_days", "AGGREGATE", ["NUMBER"], [], 0.25, []),
+        ("turnover", "AGGREGATE", ["NUMBER"], ["web"], 0.5, []),
+    ]
+    (remark,) = Segments(graph, DECLARING, lambda: BEGIN).remarks({"trait": {"name": "turnovr", "exists": True}})
+    assert str(remark).endswith("did you mean turnover?")
+
+
+def test_a_name_that_is_too_long_is_listed_shortened(graph: Graph, driver: neo4j.Driver) -> None:
+    """Also where its source has more names than are taken; whole it stays in the record."""
+    few, long = replace(RULES, limits=Limits(trait_names=2)), "x" * 300
+
+    def send(id: str, traits: dict[str, Any]) -> tuple[str, ...]:
+        said = [observed(id, ["email:a@x.example"], BEGIN, traits)]
+        (answer,), _ = graph.write(lambda tx: observe(tx, said, few, lambda: BEGIN))
+        assert isinstance(answer, Accepted)
+        return answer.left_out
+
+    assert send("o1", {"a": 1, long: "Ada"}) == ()
+    assert send("o2", {"b": 1, long: "Bob", "y" * 300: 1}) == ("b", f"{'y' * 255}…")
+    traits, full = Segments(graph, RULES, lambda: BEGIN).catalogue(NOW)
+    given = [(t.name, t.searchable, t.types, t.fill_rate, t.examples) for t in traits if t.kind == "GIVEN"]
+    assert (given, full) == (
+        [("a", True, ["NUMBER"], 0.0, ["9"]), (f"{'x' * 255}…", False, ["TEXT"], 0.0, ["Xxx"])],
+        {"web": 2},
+    )
+    kept = [json.loads(record["traits"]).keys() for record in read(driver).records.values()]
+    assert {"b", long, "y" * 300} in kept
+
+
 def test_the_command_line(
     graph: Graph, neo4j_connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
