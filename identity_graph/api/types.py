@@ -672,8 +672,9 @@ class Profile(Node):
 
     @strawberry.field(
         description="The values that survived, by name, and aggregates where nobody says something else of their "
-        "names: `first_seen`, `last_seen`, `last_purchase`, `lifetime_value` and `favourite_channel`. With `asOf` "
-        "there are none of them: `aggregates` tells what is known today of then."
+        "names: `first_seen`, `last_seen`, `last_purchase`, `lifetime_value` and `favourite_channel`; and those "
+        "that the rules declare, whatever is said of their names. With `asOf` there are none of them: "
+        "`aggregates` tells what is known today of then."
     )
     async def golden_record(self, info: Info) -> list[GoldenTrait]:
         traits = await info.context.services.profiles.golden_record(self.id, self._fresh(info))

@@ -17,7 +17,7 @@ from identity_graph.services.apply_rules import apply_rules
 from identity_graph.services.export import export
 from identity_graph.services.submit import now
 
-from .live import Cypher, Service, an, an_email, seen, wait_until
+from .live import Cypher, Service, an, an_email, seen, statements_of, wait_until
 
 ONE_ADDRESS = replace(Rules(), namespaces={**Rules().namespaces, "email": replace(Rules().rule("email"), unique=True)})
 CHANGES = "{ graphChanges(first: 2) { kind at cause { ... on RulesCause { rulesVersion actor reason } } } }"
@@ -143,7 +143,9 @@ def test_what_the_rules_declare_is_a_trait_everywhere(
     service.submit(bought(timedelta(days=3), 5, email), bought(soon, 2.5, browser), bought(timedelta(), 0.1, email))
     assert (golden()["orders_1_day"]["value"], segments()) == (1, [])
     service.submit(seen(email, browser))
-    found = golden()
+    with statements_of(service, monkeypatch) as run:
+        found = golden()
+    assert sorted(run) == ["event/declared", "profile/state", "record/traits", "segment/of_profiles"]
     moment = found["spent"].pop("observedAt")
     assert moment == found["orders_1_day"].pop("observedAt")
     summed = {"type": "NUMBER", "source": "aggregate", "rule": "aggregate"}
