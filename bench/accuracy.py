@@ -40,7 +40,9 @@ from matching import evaluate, pipeline
 from matching.cluster import cluster
 
 RESULT = Path(__file__).parent / "results" / "accuracy.md"
-PEER_SECONDS = 120  # ten times what ours takes for the slowest set; dedupe would need 312 on the 5,000 records of febrl3
+PEER_SECONDS = (
+    120  # ten times what ours takes for the slowest set; dedupe would need 312 on the 5,000 records of febrl3
+)
 PEER_GB = 8
 MANY = 20_000  # records; above, the demo blocks on two columns at a time
 STEPS = (-6, -4, -3, -2, -1, 1, 2, 3, 4, 6, 8)  # bits beside the shipped threshold that are tried
