@@ -50,10 +50,8 @@ T = TypeVar("T")
 
 First = Annotated[int, strawberry.argument(description="How many to return, 1 to 100.")]
 After = Annotated[str | None, strawberry.argument(description="Return what follows this cursor, an `endCursor`.")]
-SEEN = (
-    "With `asOf` as it was known then. Null where no source saw it, or where it is not kept: the last 15 times that it "
-    "changed are."
-)
+FIRST_SEEN = "With `asOf` as it was known then. Null where no source saw it."
+LAST_SEEN = "With `asOf` as it was known then. Null where no source saw it, or where it changed since."
 LINK_SEEN = "Null with `asOf`: it is not kept what it was."
 AsOf = Annotated[DateTime | None, strawberry.argument(description="Answer from the past: who was this at that moment?")]
 
@@ -189,8 +187,8 @@ class ProfileIdentifier:
     namespace: str
     value: str
     is_device: bool
-    first_seen_at: DateTime | None = strawberry.field(description=SEEN)
-    last_seen_at: DateTime | None = strawberry.field(description=SEEN)
+    first_seen_at: DateTime | None = strawberry.field(description=FIRST_SEEN)
+    last_seen_at: DateTime | None = strawberry.field(description=LAST_SEEN)
     sources: list[str]
     state: IdentifierState
 
@@ -789,7 +787,7 @@ class Resolution:
 @strawberry.type(description="Another device of a person.")
 class PersonDevice:
     identifier: Identifier
-    last_seen_at: DateTime | None = strawberry.field(description=SEEN)
+    last_seen_at: DateTime | None = strawberry.field(description=LAST_SEEN)
     confidence: float = strawberry.field(
         description="How sure it is the same person's: 1.0 by observed links, else the weakest link's probability."
     )

@@ -1,14 +1,11 @@
 """What an identifier was before it became what it is, each time until when.
 
-States and sources change rarely, so all former ones are kept. When it was first and last seen changes with nearly each
-sight, so the last :data:`KEPT` are: more than most identifiers ever have, in some 300 bytes. Of a moment before those
-nothing is said, rather than what is known by now.
+States, sources and when it was first seen change rarely, so all former ones are kept. When it was last seen changes
+with nearly each sight, and to keep that too would cost each of them: of a moment before it changed last nothing is
+said, rather than what is known by now.
 """
 
 from collections.abc import Sequence
-
-#: As many as `batch/write` keeps.
-KEPT = 16
 
 
 def as_it_was(state: str, sources: str, was: str | None, at: int) -> tuple[str, str]:
@@ -24,15 +21,15 @@ def as_it_was(state: str, sources: str, was: str | None, at: int) -> tuple[str, 
     return state, sources
 
 
-def as_it_was_seen(first: int, last: int, seen: Sequence[int] | None, at: int) -> tuple[int | None, int | None]:
-    """When it had been seen first and last, as that was known at a moment; None where it is not kept.
+def first_as_it_was(first: int, firsts: Sequence[int] | None, at: int) -> int:
+    """When it had been seen first, as that was known at a moment.
 
-    ``seen`` has three numbers for each time before, oldest first: the moment that it ended, first and last.
+    ``firsts`` has two numbers for each time before, oldest first: the moment that it ended, and when it was.
     """
-    former = seen or ()
-    for place in range(0, len(former), 3):
-        if at < former[place]:
-            # There may have been others before the first of so many.
-            forgotten = place == 0 and len(former) == 3 * KEPT
-            return (None, None) if forgotten else (former[place + 1], former[place + 2])
-    return first, last
+    former = firsts or ()
+    return next((former[place + 1] for place in range(0, len(former), 2) if at < former[place]), first)
+
+
+def last_as_it_was(last: int, since: int | None, at: int) -> int | None:
+    """When it had been seen last, as that was known at a moment; None where it is not kept. It is so ``since`` then."""
+    return None if since is not None and at < since else last

@@ -15,7 +15,7 @@ import orjson
 from identity_graph.domain.decision import created_change_id
 from identity_graph.domain.events import Aggregates
 from identity_graph.domain.identifiers import split_key
-from identity_graph.domain.past import as_it_was, as_it_was_seen
+from identity_graph.domain.past import as_it_was, first_as_it_was, last_as_it_was
 from identity_graph.domain.paths import CERTAIN, confidence
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.survivorship import GoldenTrait, Traits, golden_record, with_aggregates, with_declared
@@ -296,12 +296,14 @@ class Profiles:
         sources: str,
         state: str,
         was: str | None = None,
-        seen: Sequence[int] | None = None,
+        firsts: Sequence[int] | None = None,
+        last_since: int | None = None,
     ) -> Member:
-        first, last = first_seen, last_seen
+        first: int | None = first_seen
+        last: int | None = last_seen
         if at is not None:
             state, sources = as_it_was(state, sources, was, at)
-            first, last = as_it_was_seen(first_seen, last_seen, seen, at)
+            first, last = first_as_it_was(first_seen, firsts, at), last_as_it_was(last_seen, last_since, at)
         if not sources:
             first = last = None
         is_device = self._rules.rule(split_key(key)[0]).is_device

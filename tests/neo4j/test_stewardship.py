@@ -228,12 +228,21 @@ class History(Program):
     def look_back(self) -> None:
         for at, home, led, seen in self.snapshots:
             then = self.look(Freshness(as_of=at))
-            assert {name: then[name] for name in seen} == seen
+            assert {name: then[name] for name in seen} == {name: forgotten(seen[name], then[name]) for name in seen}
             later = [then[name] for name in then.keys() - seen.keys()]
             assert not any(one.profile if isinstance(one, Found) else one for one in later)
             rows = self.graph.read("lookup/as_of", keys=sorted(self.stored.identifiers.keys() | home), at=at)[0][0]
             assert {key: id for key, _, _, id in rows if id} == home
             assert {id: one[0].id for id, one in then.items() if isinstance(one, tuple)} == led
+
+
+def forgotten(seen: Any, then: Any) -> Any:
+    """What was seen of somebody, without when identifiers were last seen that is not kept as of then."""
+    if not isinstance(seen, tuple) or not isinstance(then, tuple):
+        return seen
+    state, members, *more = seen
+    not_kept = {m.key for m in then[1] if m.last_seen is None}
+    return (state, [replace(m, last_seen=None) if m.key in not_kept else m for m in members], *more)
 
 
 def attempt(do: Do, dry_run: bool) -> Done | str:

@@ -50,13 +50,14 @@ CALL () {
 CALL () {
   // Identifiers that were seen again: element, first_seen, last_seen, sources, partners, state (null: unchanged). What
   // no profile guards is locked first, as batch/lock does. Without a source it was only named by a person so far. Its
-  // former states and sources are kept, each until when, and so are the moments that it was first and last seen at, of
-  // which there are many: the last sixteen of them. See domain/past.
+  // former states and sources are kept, each until when, and so is when it was first seen; of when it was last seen, which
+  // changes with nearly each sight, only since when that is so. See domain/past.
   UNWIND $rows.identifiers AS row
   MATCH (i:Identifier) WHERE elementId(i) = row[0]
   FOREACH (_ IN CASE WHEN i.state = 'ACTIVE' THEN [] ELSE [1] END | SET i.lock = 0)
-  SET i.seen = CASE WHEN row[1] >= i.first_seen AND row[2] <= i.last_seen AND i.sources <> '' THEN i.seen
-        ELSE (coalesce(i.seen, []) + [$at, i.first_seen, i.last_seen])[-48..] END,
+  SET i.firsts = CASE WHEN row[1] < i.first_seen OR i.sources = '' THEN coalesce(i.firsts, []) + [$at, i.first_seen]
+        ELSE i.firsts END,
+      i.last_since = CASE WHEN row[2] > i.last_seen OR i.sources = '' THEN $at ELSE i.last_since END,
       i.first_seen = CASE WHEN row[1] < i.first_seen OR i.sources = '' THEN row[1] ELSE i.first_seen END,
       i.last_seen = CASE WHEN row[2] > i.last_seen OR i.sources = '' THEN row[2] ELSE i.last_seen END,
       i.was = CASE WHEN row[5] IS NULL AND all(source IN row[3] WHERE source IN split(i.sources, '\t')) THEN i.was

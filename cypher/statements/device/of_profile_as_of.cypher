@@ -21,6 +21,6 @@ CALL (members) {
   RETURN CASE WHEN any(l IN links WHERE l.kind = 'MATCHED') THEN links ELSE [] END AS links
 }
 RETURN collect([
-  id, [i IN members WHERE i:Device | [i.key, i.first_seen, i.last_seen, i.sources, i.state, i.was, i.seen]],
+  id, [i IN members WHERE i:Device | [i.key, i.first_seen, i.last_seen, i.sources, i.state, i.was, i.firsts, i.last_since]],
   [l IN links | [startNode(l).key, endNode(l).key, CASE l.kind WHEN 'MATCHED' THEN l.weight END]]
 ]) AS found

@@ -15,4 +15,4 @@ CALL (p) {
 }
 WITH row, i ORDER BY i.key
 WITH row, count(i) AS total, collect(CASE WHEN i.key > row[1] THEN i END)[..$limit] AS page
-RETURN collect([row[0], row[1], total, [i IN page | [i.key, i.first_seen, i.last_seen, i.sources, i.state, i.was, i.seen]]]) AS found
+RETURN collect([row[0], row[1], total, [i IN page | [i.key, i.first_seen, i.last_seen, i.sources, i.state, i.was, i.firsts, i.last_since]]]) AS found

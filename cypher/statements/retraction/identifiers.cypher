@@ -6,6 +6,6 @@
 // index: none
 UNWIND $rows AS row
 MATCH (i:Identifier) WHERE elementId(i) = row[0]
-SET i.seen = CASE WHEN row[1] = i.first_seen AND row[2] = i.last_seen THEN i.seen
-      ELSE (coalesce(i.seen, []) + [$at, i.first_seen, i.last_seen])[-48..] END,
+SET i.firsts = CASE WHEN row[1] = i.first_seen THEN i.firsts ELSE coalesce(i.firsts, []) + [$at, i.first_seen] END,
+    i.last_since = CASE WHEN row[2] = i.last_seen THEN i.last_since ELSE $at END,
     i.first_seen = row[1], i.last_seen = row[2], i.sources = row[3], i.partners = row[4]
