@@ -21,6 +21,7 @@ from matching.fields import (
     IDENTIFIER_ROLES,
     TEXT_ROLES,
     FieldMap,
+    LinkType,
     field_map_from,
     load_field_map,
     named_as_id,
@@ -30,12 +31,16 @@ from matching.fields import (
 Value = str | list[str] | None
 Record = dict[str, Value]
 RECORDS = "records"
-ACROSS = " AND l.source <> r.source"  # of a blocking rule, where only records of different sources are compared
 PERSON = "person"  # of `records`; no field is normalised to this name
 ROW = '" row"'  # of `raw`; the names of a file's columns are stripped, so none is called this
 FILE = '" file"'  # of `raw`: the name of the file, empty where there is one only
 LIST_COLUMNS = frozenset({"first_alt", "last_alt"})
 _CHUNK = 100_000
+
+
+def across(link_type: LinkType | None) -> str:
+    """What a blocking rule in SQL ends with, where only records of different sources are compared."""
+    return " AND l.source <> r.source" if link_type == "link" else ""
 
 
 @dataclass(frozen=True)

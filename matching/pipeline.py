@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from matching import batch, configure, predict, thresholds, train
 from matching import settings as settings_file
-from matching.batch import ACROSS, RECORDS, Record, quote
+from matching.batch import RECORDS, Record, across, quote
 from matching.cluster import Clusters, cluster
 from matching.errors import InputError, ModelError, TrainingError
 from matching.fields import FieldMap, LinkType
@@ -186,8 +186,7 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
             f"{cap} records each"
         )
     sql_rules = configure.write_keys(con, rules, cap)
-    across = ACROSS if prepared.link_type == "link" else ""
-    sql_rules = [f"{rule}{across}" for rule in (*sql_rules, *given.rules)]
+    sql_rules = [f"{rule}{across(prepared.link_type)}" for rule in (*sql_rules, *given.rules)]
     lap("choose blocking rules")
     progress("comparing candidate pairs")
     pairs = predict.candidate_pairs(con, sql_rules)

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from matching.batch import ACROSS, PERSON, RECORDS, quote
+from matching.batch import PERSON, RECORDS, across, quote
 from matching.bound import NULL, TRUE, Ints, can_hold
 from matching.configure import Comparison, Level
 from matching.errors import TrainingError
@@ -250,29 +250,28 @@ def labelled_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> tuple
 
     One whom more than LABELS_SHARED records name is no person. Of more than MOST_LABELLED pairs, a repeatable sample.
     """
-    across = ACROSS if link_type == "link" else ""
     few = f"SELECT {PERSON} FROM {RECORDS} GROUP BY 1 HAVING count(*) BETWEEN 2 AND {LABELS_SHARED}"
     found = con.sql(
         f"SELECT a, b FROM (SELECT l.rid AS a, r.rid AS b FROM {RECORDS} l JOIN {RECORDS} r USING ({PERSON}) "
-        f"WHERE l.rid < r.rid{across} AND {PERSON} IN ({few}) ORDER BY hash(l.rid, r.rid), a, b LIMIT {MOST_LABELLED}) "
-        "ORDER BY a, b"
+        f"WHERE l.rid < r.rid{across(link_type)} AND {PERSON} IN ({few}) "
+        f"ORDER BY hash(l.rid, r.rid), a, b LIMIT {MOST_LABELLED}) ORDER BY a, b"
     ).fetchnumpy()
     return np.asarray(found["a"], dtype=np.int64), np.asarray(found["b"], dtype=np.int64)
 
 
 def random_pairs_sql(rows: int, wanted: int, link_type: LinkType) -> tuple[str, bool]:
     """SQL for a repeatable random sample of pairs, and whether it is all of them."""
-    across = ACROSS if link_type == "link" else ""
+    only = across(link_type)
     if rows * (rows - 1) / 2 <= wanted:
         return (
-            f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON l.rid < r.rid{across}",
+            f"SELECT l.rid AS rid_l, r.rid AS rid_r FROM {RECORDS} l JOIN {RECORDS} r ON l.rid < r.rid{only}",
             True,
         )
     two = f"(hash(i) % {rows})::BIGINT AS a, (hash(i + 7919000003) % {rows})::BIGINT AS b"
     drawn = f"SELECT {two} FROM range({wanted}) t(i)"
-    if across:
+    if only:
         ends = f"JOIN {RECORDS} l ON l.rid = a JOIN {RECORDS} r ON r.rid = b"
-        drawn = f"SELECT a, b FROM ({drawn}) d {ends} WHERE true{across}"
+        drawn = f"SELECT a, b FROM ({drawn}) d {ends} WHERE true{only}"
     return f"SELECT least(a, b) AS rid_l, greatest(a, b) AS rid_r FROM ({drawn}) WHERE a <> b", False
 
 

@@ -15,12 +15,11 @@ from identity_graph.api.limits import LENGTH
 from identity_graph.api.scalars import JSON, DateTime, from_cursor, microseconds, moment, raw_json, to_cursor
 from identity_graph.domain.decision import ProfileRef
 from identity_graph.domain.decision import RefusedLink as _RefusedLink
+from identity_graph.domain.events import DAY, UNIT
 from identity_graph.domain.events import TYPE as EVENT_TYPE
-from identity_graph.domain.events import UNIT
 from identity_graph.domain.events import Aggregates as _Aggregates
 from identity_graph.domain.evidence import LinkKind, RefusalCode
 from identity_graph.domain.identifiers import split_key
-from identity_graph.domain.intake import DAY
 from identity_graph.domain.paths import match_probability
 from identity_graph.domain.search import masked
 from identity_graph.domain.survivorship import GoldenTrait as _GoldenTrait

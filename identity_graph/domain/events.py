@@ -13,6 +13,8 @@ from itertools import groupby
 
 from identity_graph.domain.traits import TraitType
 
+#: Microseconds.
+DAY = 86_400_000_000
 #: What a type may be called.
 TYPE = re.compile(r"[a-z0-9_.:-]{1,64}")
 #: Amounts are whole numbers of ten-thousandths, so that sums are exact whatever their order.
@@ -59,6 +61,10 @@ class Declared:
     type: str = EVERY_TYPE
     what: What = What.COUNT
     days: int | None = None
+
+    def since(self, at: int) -> int | None:
+        """From when on events count at a moment, None for all."""
+        return None if self.days is None else at - self.days * DAY
 
     @property
     def unit(self) -> int:

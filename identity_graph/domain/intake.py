@@ -8,14 +8,13 @@ from typing import Any, cast
 
 import orjson
 
-from identity_graph.domain.events import MAX_AMOUNT, TYPE, Event, amount_of
+from identity_graph.domain.events import DAY, MAX_AMOUNT, TYPE, Event, amount_of
 from identity_graph.domain.evidence import Observation, observation
 from identity_graph.domain.identifiers import Identifier, InvalidIdentifier, identify
 from identity_graph.domain.rules import RECORD_NAMESPACE, Rules
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-DAY = 86_400_000_000
 
 #: More identifiers than this in one observation are a list of people, not a person.
 MAX_IDENTIFIERS = 20

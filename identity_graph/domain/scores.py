@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from identity_graph.domain.events import AGGREGATES, TYPE, UNIT
-from identity_graph.domain.intake import DAY
+from identity_graph.domain.events import AGGREGATES, DAY, TYPE, UNIT
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_DAYS = 365

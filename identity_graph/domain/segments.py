@@ -19,8 +19,7 @@ from itertools import accumulate
 from math import ceil, floor, inf, isfinite
 from typing import Any, TypeAlias, cast
 
-from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, OF_EVENTS, TYPE, UNIT, Aggregates, Declared, What
-from identity_graph.domain.intake import DAY
+from identity_graph.domain.events import AGGREGATES, DAY, EVERY_TYPE, OF_EVENTS, TYPE, UNIT, Aggregates, Declared, What
 from identity_graph.domain.rules import NamespaceClass, Rules
 from identity_graph.domain.traits import DATE, NAME, TRAIT, TraitType, as_date, microseconds
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from identity_graph.domain.matches import UnusableModel
 from identity_graph.matcher.compiled import BLOCKS, KNOWN, RECORD, SOURCE, Compiled, texts
 from matching import configure, pipeline, predict, train
-from matching.batch import ACROSS
+from matching.batch import across
 from matching.errors import MatchingError
 from matching.model import Model
 from matching.pipeline import Progress
@@ -117,8 +117,7 @@ def _with_fewer_rules(con: duckdb.DuckDBPyConnection, model: Model) -> Model:
         chosen.append(best)
         expected = {rules: many for rules, many in expected.items() if not rules >> best & 1}
     settings = dict(model.settings)
-    across = ACROSS if model.fields.link_type == "link" else ""
     settings["blocking_rules_to_generate_predictions"] = [
-        {"blocking_rule": f"l.bk_{n} = r.bk_{n}{across}"} for n in range(len(chosen))
+        {"blocking_rule": f"l.bk_{n} = r.bk_{n}{across(model.fields.link_type)}"} for n in range(len(chosen))
     ]
     return replace(model, rules=tuple(model.rules[n] for n in chosen), settings=settings)

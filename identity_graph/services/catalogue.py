@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import uuid_utils
 
 from identity_graph.domain.events import AGGREGATES, EVERY_TYPE, OF_EVENTS, PURCHASE, Declared
-from identity_graph.domain.intake import DAY
 from identity_graph.domain.rules import Rules, cleaned
 from identity_graph.domain.traits import NAME, TRAIT, TraitType, masked, typed
 from identity_graph.store.graph import Transaction
@@ -183,7 +182,7 @@ def trait_catalogue(tx: Transaction, declared: Mapping[str, Declared], at: int) 
     have more names of them than are taken, with the number of values of further names that stayed in records."""
     of_any = [TRAIT + name for name, type in OF_EVENTS.items() if type == EVERY_TYPE]
     of_type = [TRAIT + name for name, type in OF_EVENTS.items() if type == PURCHASE]
-    asked = [[TRAIT + name, of.type, of.days and at - of.days * DAY] for name, of in declared.items()]
+    asked = [[TRAIT + name, of.type, of.since(at)] for name, of in declared.items()]
     ((looked, filled, aggregated, counted),) = tx.run(
         "trait/fill", sample=SAMPLE, type=PURCHASE, of_any=of_any, of_type=of_type, declared=asked
     )

@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 
-from identity_graph.domain.events import EVERY_TYPE
-from identity_graph.domain.intake import DAY
+from identity_graph.domain.events import DAY, EVERY_TYPE
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.segments import EVENTS
 from identity_graph.services.live import active_segments, follow

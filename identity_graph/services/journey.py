@@ -10,7 +10,6 @@ from typing import Any
 
 from identity_graph.domain.events import Aggregates, Declared, Tally, aggregates
 from identity_graph.domain.identifiers import split_key
-from identity_graph.domain.intake import DAY
 from identity_graph.domain.rules import Rules
 from identity_graph.services.lookup import END_OF_TIME, MAX_PROFILES, NOW, Coalesced, Freshness
 from identity_graph.services.observe import from_text
@@ -139,7 +138,7 @@ DeclaredValues = Mapping[str, tuple[float, int]]
 
 def asked_of(declared: Mapping[str, Declared], at: int) -> list[tuple[str, int | None]]:
     """What `event/declared` is asked, so that aggregates are known as they are at a moment."""
-    return list(dict.fromkeys((of.type, None if of.days is None else at - of.days * DAY) for of in declared.values()))
+    return list(dict.fromkeys((of.type, of.since(at)) for of in declared.values()))
 
 
 def declared_values(
@@ -147,7 +146,7 @@ def declared_values(
 ) -> dict[str, DeclaredValues]:
     """The same by profile, from the rows that `event/declared` answers to that."""
     places = {asked: n for n, asked in enumerate(asked_of(declared, at))}
-    of_place = {name: places[asked_of({name: of}, at)[0]] for name, of in declared.items()}
+    of_place = {name: places[of.type, of.since(at)] for name, of in declared.items()}
     found: dict[str, DeclaredValues] = {}
     for id, sums in rows:
         by_place = {n: (many, amount, last) for n, many, amount, last in sums}

@@ -183,18 +183,17 @@ class Stewards:
 
         ``after`` is the last one of the page before.
         """
-        at, id = after or (END_OF_TIME, "")
-        ((total, rows),) = self._graph.read(
-            "change/merges", timeout=LONG_READ_TIMEOUT, **asdict(some), at=at, id=id, limit=first
-        )
-        return [(at, id) for at, id in rows], total
+        return self._newest("change/merges", first, after, **asdict(some))
 
     def retractions(self, source: str, first: int, after: tuple[int, str] | None) -> tuple[list[tuple[int, str]], int]:
         """The same of retractions of which observations of a source are still taken back."""
+        return self._newest("change/retractions", first, after, source=source)
+
+    def _newest(
+        self, name: str, first: int, after: tuple[int, str] | None, **asked: Any
+    ) -> tuple[list[tuple[int, str]], int]:
         at, id = after or (END_OF_TIME, "")
-        ((total, rows),) = self._graph.read(
-            "change/retractions", timeout=LONG_READ_TIMEOUT, source=source, at=at, id=id, limit=first
-        )
+        ((total, rows),) = self._graph.read(name, timeout=LONG_READ_TIMEOUT, **asked, at=at, id=id, limit=first)
         return [(at, id) for at, id in rows], total
 
     def set_cannot_link(

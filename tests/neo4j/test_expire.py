@@ -14,9 +14,9 @@ from sending import said
 from stored import read
 
 from identity_graph.domain.decision import Accepted
-from identity_graph.domain.events import Declared, What
+from identity_graph.domain.events import DAY, Declared, What
 from identity_graph.domain.evidence import Observation
-from identity_graph.domain.intake import DAY, EPOCH
+from identity_graph.domain.intake import EPOCH
 from identity_graph.domain.rules import Rules
 from identity_graph.services.expire import Expiry, expire
 from identity_graph.services.journey import Journeys, Some

@@ -15,9 +15,9 @@ from sending import said
 from typer.testing import CliRunner
 
 from identity_graph.cli_segments import export_app
-from identity_graph.domain.events import AGGREGATES, Declared, What
+from identity_graph.domain.events import AGGREGATES, DAY, Declared, What
 from identity_graph.domain.evidence import Observation
-from identity_graph.domain.intake import DAY, EPOCH
+from identity_graph.domain.intake import EPOCH
 from identity_graph.domain.rules import Rules
 from identity_graph.domain.traits import as_date
 from identity_graph.neo4j_runtime import Connection
