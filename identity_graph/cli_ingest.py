@@ -1,6 +1,5 @@
 """`identity-graph ingest` and `identity-graph verify`: files into the graph, and the graph against its evidence."""
 
-import gc
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from identity_graph import neo4j_runtime
-from identity_graph.cli_options import AsJson, DataDir, settings_of
+from identity_graph.cli_options import AsJson, DataDir, collect_rarely, settings_of
 from identity_graph.database import opened_graph, patient
 from identity_graph.domain.intake import MAX_SOURCE
 from identity_graph.domain.rules import Rules
@@ -71,7 +70,7 @@ def ingest(
     settings = settings_of(data_dir=data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     begun = time.monotonic()
-    _collect_rarely()
+    collect_rarely()
     with _stopping() as stopped:
         run = _Run(settings, files, source, fields, console, stopped)
         found = run.take()
@@ -104,7 +103,7 @@ def verify(
 
     settings = settings_of(data_dir=data_dir)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    _collect_rarely()
+    collect_rarely()
     begun = time.monotonic()
     with opened_graph(settings, "verify", progress=not as_json) as graph:
         rules = active_rules(graph, None, now())
@@ -125,13 +124,6 @@ def verify(
         console.print(", ".join(f"{many:,} {what.replace('_', ' ')}" for what, many in found.counts.items()))
         console.print(f"{'All holds' if found.holds else 'Not all holds'} ({seconds:,.1f} s).")
     raise typer.Exit(0 if found.holds else 1)
-
-
-def _collect_rarely() -> None:
-    """Millions of short-lived tuples and no cycles: to look for these takes a fifth of the time if done as usual."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 100)
 
 
 class _Stopped:

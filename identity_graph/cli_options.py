@@ -1,5 +1,6 @@
 """What commands have in common: options, and the settings that follow from them."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,3 +21,12 @@ def settings_of(**given: Any) -> "Settings":
     from identity_graph.settings import Settings
 
     return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def collect_rarely() -> None:
+    """For commands that make millions of short-lived objects and no cycles: to look for these takes a fifth of the time
+    of a load, and a third of an export's.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)

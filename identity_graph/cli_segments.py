@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from identity_graph.cli_options import AsJson, DataDir, settings_of
+from identity_graph.cli_options import AsJson, DataDir, collect_rarely, settings_of
 from identity_graph.database import opened_graph
 from identity_graph.domain.segments import InvalidRule
 from identity_graph.domain.traits import as_date
@@ -233,6 +233,7 @@ def _export(out: Path, segment: str | None, data_dir: Path | None, as_json: bool
         raise typer.BadParameter(f"end the name in one of .{', .'.join(service.FORMATS)}", param_hint="--out")
     if not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.absolute().parent}", param_hint="--out")
+    collect_rarely()
     with _opened(data_dir, "export", as_json) as (graph, _), Progress(console=_err, transient=True) as progress:
         task = progress.add_task("profiles", total=None)
         found = service.export(graph, out, kind, segment, lambda done: progress.update(task, completed=done))

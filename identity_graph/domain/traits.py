@@ -29,6 +29,7 @@ MAX_SHAPE = 40
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?")
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
 
 Plain = str | float | bool | list[str] | list[float] | list[bool]
 """A value as a property: a number is a float, as JSON knows but one kind; the values of a list are of one type."""
@@ -80,7 +81,8 @@ def microseconds(text: str) -> int | None:
 
 def as_date(at: int) -> str:
     """The inverse of :func:`microseconds`, with a time in UTC."""
-    return (_EPOCH + timedelta(microseconds=at)).isoformat().replace("+00:00", "Z")
+    # Without a zone, which would be written and replaced again: in half of the time.
+    return f"{(_NAIVE_EPOCH + at * _MICROSECOND).isoformat()}Z"
 
 
 def properties(golden: Mapping[str, Any]) -> dict[str, Plain | int]:

@@ -120,8 +120,8 @@ def _columns(graph: Graph, declared: Iterable[str], *, of_segment: bool) -> list
     own = [*_OWN, *([_ENTERED] if of_segment else [])]
     taken = {column.name for column in own}
     kinds_of = {TRAIT + name: {_OF_AGGREGATES[type]} for name, type in AGGREGATES.items()}
-    for property, types in rows:
-        kinds_of.setdefault(property, set()).update(map(_kind, types))
+    for property, type in rows:
+        kinds_of.setdefault(property, set()).add(_kind(type))
     kinds_of |= {TRAIT + name: {"number"} for name in declared}
     for property, kinds in sorted(kinds_of.items()):
         name = property.removeprefix(TRAIT)

@@ -7,4 +7,5 @@
 MATCH (p:Profile)-[m:IN_SEGMENT]->()
 WHERE m.member > $name + '\t' + $after AND m.member STARTS WITH $name + '\t'
 WITH p, m ORDER BY m.member LIMIT $limit
-RETURN collect([p.id, p.created_at, m.entered, [(p)<-[:MEMBER_OF]-(i:Identifier) | i.key], [name IN $names | p[name]]]) AS found
+WITH p, m.entered AS entered, properties(p) AS shown
+RETURN collect([shown.id, shown.created_at, entered, [(p)<-[:MEMBER_OF]-(i:Identifier) | i.key], [name IN $names | shown[name]]]) AS found

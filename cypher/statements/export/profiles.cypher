@@ -6,4 +6,5 @@
 // index: profile_id
 MATCH (p:Profile) WHERE p.id > $after AND p.status = 'ACTIVE'
 WITH p ORDER BY p.id LIMIT $limit
-RETURN collect([p.id, p.created_at, null, [(p)<-[:MEMBER_OF]-(i:Identifier) | i.key], [name IN $names | p[name]]]) AS found
+WITH p, properties(p) AS shown
+RETURN collect([shown.id, shown.created_at, null, [(p)<-[:MEMBER_OF]-(i:Identifier) | i.key], [name IN $names | shown[name]]]) AS found
