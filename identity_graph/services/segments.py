@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 import orjson
 import uuid_utils
 
-from identity_graph.domain.rules import Rules
+from identity_graph.domain.rules import NamespaceClass, Rules
 from identity_graph.domain.segments import (
     MAX_SUMMED,
     UNKNOWN,
     Condition,
     Definitions,
+    HasIdentifiers,
     InvalidRule,
     Rule,
+    leaves,
     misfits,
     near,
     parse_rule,
@@ -358,16 +360,28 @@ class Segments:
 def due_by_rules(tx: Transaction, before: Rules, then: Rules, at: int) -> None:
     """Have the segments evaluated as a whole that mean something else by other rules of the graph, in the transaction
     that makes it follow them; once more when nobody acts by the former ones any more."""
-    if before.aggregates == then.aggregates:
+    reclassed = _reclassed(before, then)
+    if before.aggregates == then.aggregates and not reclassed:
         return
     # Whoever defines a segment holds this, and sees the new rules after it.
     tx.do("revision/set", key=SEGMENTS, revision=str(uuid_utils.uuid7()))
     raw = {row[0]: orjson.loads(row[3]) for row in tx.one("segment/list") if row[3]}
     old, new = ({name: parse_rule(one, by.aggregates) for name, one in raw.items()} for by in (before, then))
-    changed = [name for name, rule in new.items() if rule != old[name]]
+    changed = [
+        name
+        for name, rule in new.items()
+        if rule != old[name] or any(isinstance(leaf, HasIdentifiers) and leaf.cls in reclassed for leaf in leaves(rule))
+    ]
     names = {*changed, *(other for name in changed for other in Definitions(new, then).dependents(name))}
     # A service takes other rules within a second or so, and ends within ten what it does by the former ones.
     tx.do("segment/due_as_a_whole", names=sorted(names), at=at, settles_at=at + 2 * SETTLED)
+
+
+def _reclassed(before: Rules, then: Rules) -> set[NamespaceClass]:
+    """The classes that hold other namespaces by other rules."""
+    classes = [(before.defaults.cls, then.defaults.cls)]
+    classes += [(before.rule(name).cls, then.rule(name).cls) for name in {*before.namespaces, *then.namespaces}]
+    return {cls for one, other in classes if one is not other for cls in (one, other)}
 
 
 def unanswered(graph: Graph, then: Rules) -> Iterator[tuple[str, InvalidRule]]:

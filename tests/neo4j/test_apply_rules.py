@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from identity_graph import cli_rules
 from identity_graph.domain.events import Declared
-from identity_graph.domain.rules import Blocked, Normaliser, Rules, Survivorship, TraitRule
+from identity_graph.domain.rules import Blocked, NamespaceClass, Normaliser, Rules, Survivorship, TraitRule
 from identity_graph.neo4j_runtime import Connection
 from identity_graph.services import apply_rules
 from identity_graph.services.active_rules import Followed, OtherRules, active_rules, followed, superseded
@@ -307,6 +307,33 @@ def test_segments_follow_what_other_rules_declare(graph: Graph, driver: neo4j.Dr
     assert sizes() == {"many": 2, "few": 1, "other": 3, "pairs": 0}
     apply(graph, once)
     assert sizes() == {"many": 0, "few": 3, "other": 3, "pairs": 1}
+
+
+def test_segments_follow_the_class_of_a_namespace(graph: Graph, driver: neo4j.Driver) -> None:
+    """Of one that the rules name, and of all others."""
+    empty(driver)
+    active_rules(graph, Rules(), now())
+    write_batch(graph, [a_row("1", "social_id:a", "badge:b", "badge:c"), a_row("2", "email:a@a.example")], Rules())
+    segments = Segments(graph, Rules(), now)
+    for cls in (NamespaceClass.EMAIL, NamespaceClass.PHONE):
+        segments.define(cls.lower(), "", {"identifiers": {"namespaceClass": cls, "atLeast": 1}}, "ann")
+    segments.define("silent", "", {"not": {"segment": {"name": "phone"}}}, "ann")
+
+    def sizes() -> list[int]:
+        return [one.size for one in segments.all(Freshness())]
+
+    assert sizes() == [1, 0, 2]
+    named = {**Rules().namespaces, "social_id": replace(Rules().rule("social_id"), cls=NamespaceClass.PHONE)}
+    others = replace(Rules().defaults, cls=NamespaceClass.EMAIL)
+    for rules, expected in (
+        (replace(Rules(), namespaces=named), [1, 1, 1]),
+        (replace(Rules(), defaults=others), [2, 0, 2]),
+        (replace(Rules(), namespaces=named, defaults=others), [2, 1, 1]),
+        (Rules(), [1, 0, 2]),
+    ):
+        apply(graph, rules)
+        assert sizes() == expected
+        assert verify(graph, rules).findings == {}
 
 
 def test_a_segment_that_asks_what_a_declared_number_cannot_answer_is_in_the_way(
