@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from identity_graph.neo4j_runtime.class_archive import ClassArchive
 from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error, from_output
-from identity_graph.neo4j_runtime.machine import java_command, java_environment, memory_for, tied
+from identity_graph.neo4j_runtime.machine import find_java, java_command, java_environment, memory_for, tied
 from identity_graph.neo4j_runtime.provision import provision, resolve_version
 from identity_graph.neo4j_runtime.server import (
     DATABASE,
@@ -168,13 +169,15 @@ def _run(
         (home / folder).mkdir(parents=True, exist_ok=True)
     found = provision(resolve_version(version or data_version(data_dir)), progress=progress)
     heap, _ = memory_for(None, None)
+    java = find_java(found.version)
+    archives = ClassArchive.of(found, java).options()
     # The tool's own default takes nine tenths of the free memory for its caches.
     off_heap = ["--max-off-heap-memory=50%"] if arguments[0] in ("import", "check") else []
     ran = subprocess.run(
         [
             *tied(),
             str(os.getpid()),
-            *java_command(found, home, min(heap, MAX_HEAP_MB)),
+            *java_command(java, found, home, min(heap, MAX_HEAP_MB), *archives),
             "org.neo4j.cli.AdminTool",
             "database",
             *arguments,

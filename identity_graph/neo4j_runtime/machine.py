@@ -32,10 +32,11 @@ _CGROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """An executable and its feature version, e.g. 25."""
+    """An executable, its feature version, e.g. 25, and all that it says of its build."""
 
     executable: Path
     feature: int
+    build: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +98,27 @@ def find_java(version: str) -> Java:
     )
     if chosen := os.environ.get("IDENTITY_GRAPH_JAVA_HOME"):
         executable = Path(chosen).expanduser() / "bin" / "java"
-        feature = feature_version(executable)
-        if feature is None:
+        java = java_at(executable)
+        if java is None:
             raise RuntimeFailure("unsuitable_java", f"There is no Java that runs here at {executable}.", advice)
-        if feature not in wanted:
-            raise RuntimeFailure("unsuitable_java", f"The Java at {executable} is {feature}.", advice)
-        return Java(executable, feature)
+        if java.feature not in wanted:
+            raise RuntimeFailure("unsuitable_java", f"The Java at {executable} is {java.feature}.", advice)
+        return java
     for executable in _candidates():
-        feature = feature_version(executable)
-        if feature is not None and feature in wanted:
-            return Java(executable, feature)
+        java = java_at(executable)
+        if java is not None and java.feature in wanted:
+            return java
     raise RuntimeFailure("unsuitable_java", "No suitable Java was found on this machine.", advice)
 
 
-def feature_version(executable: Path) -> int | None:
-    """The feature version that a Java executable reports, `None` if it does not run."""
+def java_at(executable: Path) -> Java | None:
+    """What a Java executable reports of itself, `None` if it does not run."""
     try:
         ran = subprocess.run([executable, "-version"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(r'version "(?:1\.)?(\d+)', ran.stderr)
-    return int(match[1]) if match and ran.returncode == 0 else None
+    return Java(executable, int(match[1]), ran.stderr) if match and ran.returncode == 0 else None
 
 
 def _candidates() -> Iterator[Path]:
@@ -128,12 +129,11 @@ def _candidates() -> Iterator[Path]:
         yield Path(found)
 
 
-def java_command(found: Provision, home: Path, heap_mb: int) -> list[str]:
-    """Java with Neo4j's class path and options; a main class and its arguments follow.
+def java_command(java: Java, found: Provision, home: Path, heap_mb: int, *archives: str) -> list[str]:
+    """Java with Neo4j's class path and options, and those of archives; a main class and its arguments follow.
 
     IDENTITY_GRAPH_JAVA_OPTIONS, separated by spaces, come last, so that they have the last word.
     """
-    java = find_java(found.version)
     # From Java 24 on, every use of Unsafe prints four lines that no user can act upon.
     quiet = ["--sun-misc-unsafe-memory-access=allow"] if java.feature >= 24 else []
     return [
@@ -155,6 +155,7 @@ def java_command(found: Provision, home: Path, heap_mb: int) -> list[str]:
         "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
         "--enable-native-access=ALL-UNNAMED",
         *quiet,
+        *archives,
         "-Dio.netty.tryReflectionSetAccessible=true",
         "-Dlog4j2.disable.jmx=true",
         "-Dfile.encoding=UTF-8",

@@ -156,6 +156,10 @@ def repair(found: Provision, *, progress: bool = True) -> bool:
     for name in broken:
         # Also in the store, should it be the same file; it is verified again before it is linked.
         (found.lib / name).unlink(missing_ok=True)
+    if broken:
+        # Made of the former files, they would never fit again.
+        for archive in found.lib.glob("*.jsa"):
+            archive.unlink(missing_ok=True)
     provision(found.version, progress=progress)
     return bool(broken)
 

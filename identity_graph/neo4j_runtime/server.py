@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,9 @@ from neo4j import GraphDatabase
 from neo4j.exceptions import AuthError, DriverError, Neo4jError
 from rich.console import Console
 
+from identity_graph.neo4j_runtime.class_archive import ClassArchive
 from identity_graph.neo4j_runtime.failure import RuntimeFailure, from_os_error, from_output, last_words
-from identity_graph.neo4j_runtime.machine import java_command, java_environment, memory_for, tied
+from identity_graph.neo4j_runtime.machine import find_java, java_command, java_environment, memory_for, tied
 from identity_graph.neo4j_runtime.provision import provision, repair, resolve_version
 from identity_graph.neo4j_runtime.sharing import (
     alone,
@@ -276,10 +277,15 @@ def _launch(
     _clear_unfinished(data_dir)
     found = provision(wanted, progress=progress)
     heap, page_cache = memory_for(heap_mb, page_cache_mb)
-    java = java_command(found, data_dir / "neo4j", heap)
+    java = find_java(wanted)
+    archive = ClassArchive.of(found, java)
+    archive.begin(java)
+    written = (archive.written, archive.whole) if archive.unwritten else ()
+    sharing = archive.options() + (archive.options_to_write() if written else [])
+    command = java_command(java, found, data_dir / "neo4j", heap, *sharing)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _spawn(data_dir, wanted, java, heap, page_cache, port or _free_port())
+            _spawn(data_dir, wanted, command, written, heap, page_cache, port or _free_port())
             _await_started(data_dir, _speaker(progress))
             break
         except RuntimeFailure as failure:
@@ -348,8 +354,19 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _spawn(data_dir: Path, version: str, java: list[str], heap_mb: int, page_cache_mb: int, port: int) -> None:
-    """Start the supervisor, which starts Java; returns when it has."""
+def _spawn(
+    data_dir: Path,
+    version: str,
+    java: list[str],
+    written: Sequence[Path],
+    heap_mb: int,
+    page_cache_mb: int,
+    port: int,
+) -> None:
+    """Start the supervisor, which starts Java; returns when it has.
+
+    ``written``: a file that Java writes when it ends in order, and the name that it gets then.
+    """
     run, home = data_dir / "run", data_dir / "neo4j"
     name = "CommunityEntryPoint" if version.startswith("5.") else "Neo4jCommunity"
     arguments = [f"--home-dir={home}", f"--config-dir={home / 'conf'}", "--console-mode"]
@@ -359,6 +376,7 @@ def _spawn(data_dir: Path, version: str, java: list[str], heap_mb: int, page_cac
         "environment": java_environment(home),
         "tied": tied(),
         "command": [*java, f"org.neo4j.server.{name}", *arguments],
+        "written": list(map(str, written)),
         "state": {
             "port": port,
             "version": version,

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ def _serve(run: Path, specification: dict[str, Any], state: dict[str, Any]) -> N
                 time.sleep(POLL_SECONDS)
         except BaseException:
             _end(process)
+            if specification["written"] and process.returncode != -signal.SIGKILL:
+                written, name = map(Path, specification["written"])
+                # Another server may have ended and done the same meanwhile.
+                with suppress(FileNotFoundError):
+                    written.replace(name)
             raise
         if not state["started"] or state["restarts"] == MAX_RESTARTS:
             state |= {"exit": process.returncode, "started": False}

@@ -21,7 +21,7 @@ from neo4j import GraphDatabase
 
 from identity_graph import neo4j_runtime
 from identity_graph.neo4j_runtime import Connection, RuntimeFailure
-from identity_graph.neo4j_runtime.provision import cache_root, corrupt_jars, provision
+from identity_graph.neo4j_runtime.provision import Provision, cache_root, corrupt_jars, provision
 from identity_graph.neo4j_runtime.server import MIN_FREE_DISK_MB
 
 Options = dict[str, Any]
@@ -65,6 +65,15 @@ def client(data_dir: Path, options: Options) -> Generator[tuple[subprocess.Popen
             yield process, process.stdout.readline().strip()
         finally:
             process.kill()
+
+
+def provision_apart(tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch) -> Provision:
+    """A class path of one's own, of the jars that are there."""
+    provision(options["version"], progress=False)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "jars").symlink_to(cache_root() / "jars")
+    monkeypatch.setenv("IDENTITY_GRAPH_CACHE_DIR", str(tmp_path / "cache"))
+    return provision(options["version"], progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -361,11 +370,9 @@ def test_a_java_that_cannot_start_is_explained(tmp_path: Path, small: Options, m
 def test_a_jar_that_rotted_is_mended_by_the_start_that_meets_it(
     tmp_path: Path, small: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    provision(small["version"], progress=False)
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "jars").symlink_to(cache_root() / "jars")
-    monkeypatch.setenv("IDENTITY_GRAPH_CACHE_DIR", str(tmp_path / "cache"))
-    found = provision(small["version"], progress=False)
+    found = provision_apart(tmp_path, small, monkeypatch)
+    archive = found.lib / "neo4j-of-what-it-was.jsa"
+    archive.touch()
     kernel = found.lib / f"neo4j-kernel-{small['version']}.jar"
     size = kernel.stat().st_size
     # A file of its own, as the one that the store has is everybody's.
@@ -374,6 +381,37 @@ def test_a_jar_that_rotted_is_mended_by_the_start_that_meets_it(
     with neo4j_runtime.running(tmp_path / "data", **small) as connection:
         assert query(connection, "RETURN 1") == [[1]]
     assert corrupt_jars(found) == []
+    assert not archive.exists()
+
+
+def test_a_server_that_ends_leaves_its_classes_to_the_next(
+    tmp_path: Path, small: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that were at it, one does; and a file that is no such archive is in nobody's way."""
+    lib = provision_apart(tmp_path, small, monkeypatch).lib
+    first, other = tmp_path / "first", tmp_path / "other"
+
+    def archives_in_use(data_dir: Path) -> set[str]:
+        java = json.loads((data_dir / "run" / "state.json").read_text())["java"]
+        return {path.name for map in psutil.Process(java).memory_maps() if (path := Path(map.path)).suffix == ".jsa"}
+
+    with neo4j_runtime.running(first, **small, progress=False):
+        (own,) = archives_in_use(first)
+        with neo4j_runtime.running(other, **small, progress=False):
+            assert archives_in_use(other) == {own}
+            # Who is killed leaves nothing that others would take for whole.
+            os.kill(supervisor_of(other), signal.SIGKILL)
+    neo4j_runtime.stop(first)
+    assert {path.name for path in lib.glob("*.jsa*")} == {own, own.replace("java", "neo4j")}
+    with neo4j_runtime.running(first, **small, progress=False) as connection:
+        assert archives_in_use(first) == {own, own.replace("java", "neo4j")}
+        assert query(connection, "RETURN 1") == [[1]]
+    neo4j_runtime.stop(first)
+    for path in lib.glob("*.jsa"):
+        path.write_bytes(path.read_bytes()[:10_000])
+    with neo4j_runtime.running(other, **small, progress=False) as connection:
+        assert archives_in_use(other) == set()
+        assert query(connection, "RETURN 1") == [[1]]
 
 
 def test_a_full_disk_is_seen_before_java_starts(
