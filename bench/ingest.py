@@ -23,6 +23,8 @@ def measure(run: Run) -> list[Figure]:
         run.say(f"ingest of {rows:,} more, warm")
         once_warm = product.ingest(warm, rows, small)
         naive = run.naive_at(connection)
+    run.say(f"ingest of {cold_rows:,} observations, into nothing")
+    from_nothing = product.ingest(cold, cold_rows, run.folder / "nothing")
     large = run.large
     run.say(f"ingest of {rows:,} more into the large graph, warm")
     _ = run.service
@@ -39,6 +41,12 @@ def measure(run: Run) -> list[Figure]:
             cold_rows / from_cold.seconds,
             unit,
             at_least=4000,
+            baseline=naive.best,
+        ),
+        Figure(
+            f"from a cold start into an empty graph, {cold_rows:,} observations",
+            cold_rows / from_nothing.seconds,
+            unit,
             baseline=naive.best,
         ),
         Figure("warm, against the naive design, one client", rows / once_warm.seconds / alone, "×", at_least=8),
