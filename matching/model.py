@@ -24,17 +24,22 @@ from matching.fields import FieldMap
 from matching.settings import COMPARISONS, PRIOR, checked_comparisons, checked_prior, load_settings, tf_columns
 from matching.thresholds import Thresholds
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
 class Model:
-    """Everything that scoring, in batch or for one record, needs to know. Immutable once trained."""
+    """Everything that scoring, in batch or for one record, needs to know. Immutable once trained.
+
+    `thresholds` are for clusters, which hold apart the records of a source that holds each person once; `unguarded` are
+    for merging record by record, where all pairs count.
+    """
 
     version: str
     settings: Mapping[str, Any]
     term_frequencies: Mapping[str, Mapping[str, float]]
     thresholds: Thresholds
+    unguarded: Thresholds
     fields: FieldMap
     day_first: Mapping[str, bool]
     rules: tuple[Rule, ...]
@@ -57,6 +62,7 @@ class Model:
             "trained_at": self.trained_at,
             "fingerprint": self.fingerprint,
             "thresholds": self.thresholds.as_dict(),
+            "unguarded": self.unguarded.as_dict(),
             "fields": self.fields.as_dict(),
             "day_first": dict(self.day_first),
             "rules": [
@@ -95,6 +101,7 @@ class Model:
                 settings=settings,
                 term_frequencies=frequencies,
                 thresholds=Thresholds.from_dict(meta["thresholds"]),
+                unguarded=Thresholds.from_dict(meta["unguarded"]),
                 fields=FieldMap(
                     fields.get("id"),
                     fields.get("source"),

@@ -24,7 +24,8 @@ from matching.settings import Overrides
 
 Progress = Callable[[str], None]
 Floats = npt.NDArray[np.float64]
-Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # `rid` of both, the lesser first
+Ints = npt.NDArray[np.int64]
+Pairs = tuple[Ints, Ints]  # `rid` of both, the lesser first
 NO_PAIRS: Pairs = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 SAMPLE_PAIRS = 600_000  # random pairs from which u is estimated
 FLOOR = -5.0  # bits; pairs below are not kept
@@ -212,25 +213,35 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     lap("expectation maximisation")
     if len(comparisons) == 1:
         trained.warnings.append(f"{comparisons[0].name} alone says too little to merge records by; map more columns")
-    settings = predict.settings_dict(_trained_comparisons(comparisons, trained), sql_rules, trained.prior)
-    weight = train.weights(comparisons, candidates, trained.m, trained.u, trained.prior)
+    prior = trained.prior
+    if prepared.link_type == "link":
+        prior = train.prior_of_partners(con, prior, trained.matches)
+    settings = predict.settings_dict(_trained_comparisons(comparisons, trained), sql_rules, prior)
+    weight = train.weights(comparisons, candidates, trained.m, trained.u, prior)
     blocked = candidates.label != train.MISSED
     hold = train.labels_that_hold(comparisons, candidates, trained)
     known = thresholds.Labelled(np.where(blocked, weight, -np.inf), hold)
     weight, size, matches = weight[blocked], candidates.count[blocked], trained.matches
-    if given != Overrides():
+    best, chance = None, None
+    if given != Overrides() or prepared.link_type == "link":
         given.apply(settings)
-        predict.predict(con, settings, FLOOR)
-        edges = con.sql("SELECT rid_l, rid_r, match_weight FROM edges").fetchnumpy()
-        weight = np.asarray(edges["match_weight"], dtype=np.float64)
+        left, right, weight = _edges(con, settings)
+        if given != Overrides():
+            found_ones = weight[_in(labelled, (left, right))]
+            known = thresholds.Labelled(
+                np.append(found_ones, -np.inf), np.append(np.ones(len(found_ones)), len(labelled[0]) - len(found_ones))
+            )
+            matches = matches if given.prior is None else given.prior * total
+        if prepared.link_type == "link":
+            sources = con.sql(f"SELECT source FROM {RECORDS} ORDER BY rid").fetchnumpy()["source"]
+            source = np.unique(np.asarray(sources, dtype=str), return_inverse=True)[1]
+            best, chance = thresholds.best_of_both(left, right, weight, source)
         size = np.ones(len(weight))
-        found_ones = weight[_in(labelled, (edges["rid_l"], edges["rid_r"]))]
-        known = thresholds.Labelled(
-            np.append(found_ones, -np.inf), np.append(np.ones(len(found_ones)), len(labelled[0]) - len(found_ones))
-        )
-        matches = settings["probability_two_random_records_match"] * total
-        lap("weigh by the settings file")
-    chosen, curve = thresholds.choose(weight, size, matches, found.rows, known)
+        lap("weigh pairs one by one")
+    chosen, curve = thresholds.choose(weight, size, matches, found.rows, known, chance)
+    unguarded = chosen
+    if best is not None and chance is not None:
+        chosen, curve = thresholds.choose(weight[best], size[best], matches, found.rows, known, chance[best])
     averages = train.averages(comparisons, candidates, trained.m, trained.u)
     average = {c.name: bits for c, bits in zip(comparisons, averages, strict=True)}
     trained_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -239,6 +250,7 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
         settings=settings,
         term_frequencies=train.read_term_frequencies(con, settings_file.tf_columns(settings)),
         thresholds=chosen,
+        unguarded=unguarded,
         fields=replace(prepared.fields, person=None),
         day_first=prepared.plan.day_first,
         rules=tuple(rules),
@@ -351,10 +363,7 @@ def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outc
         configure.write_keys(con, model.rules, model.block_cap, unseen=True)
         train.restore_term_frequencies(con, model.term_frequencies)
     progress("predicting")
-    predict.predict(con, model.settings, FLOOR)
-    edges = con.execute("SELECT rid_l, rid_r, match_weight FROM edges ORDER BY rid_l, rid_r").fetchnumpy()
-    left, right = np.asarray(edges["rid_l"], dtype=np.int64), np.asarray(edges["rid_r"], dtype=np.int64)
-    weight = np.asarray(edges["match_weight"], dtype=np.float64)
+    left, right, weight = _edges(con, model.settings)
     prepared.seconds["predict"] = time.perf_counter() - started
     progress("clustering")
     started = time.perf_counter()
@@ -374,6 +383,14 @@ def apply(prepared: Prepared, model: Model, progress: Progress = _quiet) -> Outc
     prepared.seconds["cluster"] = time.perf_counter() - started
     curve = [thresholds.Point(*p) for p in cast("list[list[float]]", model.report["curve"])]
     return Outcome(model, prepared, record_ids, sources, clusters, curve, left, right, weight, exclusive)
+
+
+def _edges(con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> tuple[Ints, Ints, Floats]:
+    """The pairs at or above the floor in the order of their records, and their weights."""
+    predict.predict(con, settings, FLOOR)
+    edges = con.execute("SELECT rid_l, rid_r, match_weight FROM edges ORDER BY rid_l, rid_r").fetchnumpy()
+    left, right = (np.asarray(edges[side], dtype=np.int64) for side in ("rid_l", "rid_r"))
+    return left, right, np.asarray(edges["match_weight"], dtype=np.float64)
 
 
 def _exclusive(

@@ -60,7 +60,8 @@ def render(outcome: Outcome, name: str) -> str:
             ("expected recall", f"{model.thresholds.expected.recall:.1%}"),
         ]),
         f"<p>{_e(model.thresholds.words[0].upper() + model.thresholds.words[1:])}. "
-        f"Pairs from {model.thresholds.review:.1f} bits on are for review. {_prior_words(model)}</p>",
+        f"Pairs from {model.thresholds.review:.1f} bits on are for review. {_prior_words(model)}",
+        f"{_unguarded(model)}</p>",
         "".join(f"<p class='warn'>{_e(note)}</p>" for note in report["notes"]), _mended(report["warnings"]),
         "<h2>What was read as what</h2>", _fields(model),
         "<h2>Match weights</h2><p class='soft'>Bits that a comparison's level adds. Green speaks for a match, "
@@ -92,8 +93,16 @@ def _mended(warnings: Sequence[str]) -> str:
     return f"<div class='warn'>Training reports:<ul>{items}</ul></div>"
 
 
+def _unguarded(model: Model) -> str:
+    if model.unguarded == model.thresholds:
+        return ""
+    return f" Record by record, where rivals are not held apart, {_e(model.unguarded.words)}."
+
+
 def _prior_words(model: Model) -> str:
     prior = float(model.settings["probability_two_random_records_match"])
+    if model.report.get("link_type") == "link":
+        return f"As a match rules out all others of both records, a pair is one in {1 / prior:,.0f} to begin with."
     return f"Two records drawn at random match once in {1 / prior:,.0f} times."
 
 

@@ -9,6 +9,9 @@ threshold is at least:
 
 Where pairs are labelled as one person's, recall is measured on them, also what blocking missed of them. They are
 matches only: that a pair is not labelled says nothing, so the precision stays the model's own.
+
+Where sources hold each person once, each pair has its chance among its rivals. Clusters there merge a record with its
+best partner in a source, if at all, so only such pairs count for them.
 """
 
 import math
@@ -73,6 +76,7 @@ def _p(weight: float) -> float:
 
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -90,18 +94,41 @@ class Labelled:
         return float(self.count[self.weight >= at].sum())
 
 
+def best_of_both(left: Ints, right: Ints, weight: Floats, source: Ints) -> tuple[npt.NDArray[np.bool_], Floats]:
+    """Which pairs are the best of both their records with the other's source, and the chance of each to be a match.
+
+    At most one of a record's pairs with a source is one, so the chance is odds / (1 + odds + the odds of all rivals).
+    `source`: of each record, by the numbers that the pairs have.
+    """
+    odds = np.exp2(np.clip(weight, -60, 60))
+    best, rivals = np.ones(len(weight), dtype=np.bool_), np.zeros(len(weight))
+    for one, other in ((left, right), (right, left)):
+        place = np.unique(one * (source.max(initial=0) + 1) + source[other], return_inverse=True)[1]
+        highest = np.full(len(weight), -np.inf)
+        np.maximum.at(highest, place, weight)
+        best &= weight == highest[place]
+        rivals += np.bincount(place, odds)[place] - odds
+    return best, odds / (1 + odds + rivals)
+
+
 def choose(
-    weight: Floats, count: Floats, matches: float, rows: int, labelled: Labelled | None = None
+    weight: Floats,
+    count: Floats,
+    matches: float,
+    rows: int,
+    labelled: Labelled | None = None,
+    chance: Floats | None = None,
 ) -> tuple[Thresholds, list[Point]]:
     """Thresholds, and the curve they were chosen from.
 
-    `weight`, `count`: of the candidate pairs, grouped. `matches`: expected matches among all pairs.
+    `weight`, `count`: of the candidate pairs, grouped. `matches`: expected matches among all pairs. `chance`: of each
+    to be one, where its weight alone does not tell.
     """
     known = labelled or Labelled(np.empty(0), np.empty(0))
     raised = SMALL * math.exp(-(rows + known.total) / FEW)
     order = np.argsort(-weight, kind="stable")
     ordered, number = weight[order], count[order]
-    chance = 1 / (1 + np.exp2(-np.clip(ordered, -60, 60)))
+    chance = 1 / (1 + np.exp2(-np.clip(ordered, -60, 60))) if chance is None else chance[order]
     found, claimed = np.cumsum(chance * number), np.cumsum(number)
     total = max(matches, float(found[-1]) if len(found) else 0.0, 1e-9)
 

@@ -21,10 +21,12 @@ With few matches α lets the priors carry; with many the data speak. Fellegi and
 Winkler (1988) for EM.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import combinations
 
 import duckdb
 import numpy as np
@@ -37,6 +39,7 @@ from matching.configure import Comparison, Level
 from matching.errors import TrainingError
 from matching.fields import LinkType
 
+MOST_WITH_PARTNER = 0.9  # share of a source's records that may be expected to have a partner in another
 ALPHA = 60.0  # matches' worth of belief in the prior m
 FEW = 1000.0  # records; below this the belief in the prior m grows
 BETA_GIVEN = 50.0  # pairs' worth of belief in u of levels whose base is the few pairs that already share much
@@ -174,6 +177,23 @@ def total_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> float:
     if link_type == "link":
         return (n * n - sum(s * s for s in sizes)) / 2
     return n * (n - 1) / 2
+
+
+def prior_of_partners(con: duckdb.DuckDBPyConnection, prior: float, matches: float) -> float:
+    """The prior of pairs of sources that hold each person once.
+
+    There a match rules out all others of both records, so it stands against their having no partner at all, which is
+    the rarer the more have one: the odds are the prior's over (1 - ρ_l) (1 - ρ_r), with the share ρ of either source's
+    records that have a partner in the other, on the average of all pairs.
+    """
+    sizes = [row[0] for row in con.sql(f"SELECT count(*)::DOUBLE FROM {RECORDS} GROUP BY source").fetchall()]
+    total = total_pairs(con, "link")
+    bits = 0.0
+    for one, other in combinations(sizes, 2):
+        alone = (1 - min(MOST_WITH_PARTNER, matches * size / total) for size in (one, other))
+        bits -= one * other / total * math.log2(math.prod(alone))
+    odds = prior / (1 - prior) * 2**bits
+    return odds / (1 + odds)
 
 
 def patterns(

@@ -40,7 +40,7 @@ class Compiled:
         self.version, self.block_cap, self.trained_at = model.version, model.block_cap, model.trained_at
         #: Whether only records of different sources are compared, as each source holds a person once.
         self.across = model.fields.link_type == "link"
-        self.auto, self.review = model.thresholds.auto, model.thresholds.review
+        self.auto, self.review = model.unguarded.auto, model.unguarded.review
         self._scorer = Scorer(model.settings, model.term_frequencies, model.average)
 
     @classmethod
@@ -66,7 +66,7 @@ class Compiled:
     @property
     def words(self) -> str:
         """What is expected of the thresholds, as a sentence."""
-        return self._model.thresholds.words
+        return self._model.unguarded.words
 
     @property
     def notes(self) -> tuple[str, ...]:

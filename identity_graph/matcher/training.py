@@ -78,7 +78,7 @@ def all_pairs(files: Sequence[Path], models: Path, version: str, progress: Progr
         configure.write_keys(prepared.con, [replace(rule, dropped=1) for rule in model.rules], model.block_cap)
         train.restore_term_frequencies(prepared.con, model.term_frequencies)
         progress("comparing")
-        predict.predict(prepared.con, model.settings, model.thresholds.review)
+        predict.predict(prepared.con, model.settings, model.unguarded.review)
     except MatchingError as e:
         raise UnusableModel(f"the model {version} cannot read these records: {e}") from e
     return prepared.con.execute(
@@ -93,7 +93,7 @@ def _with_fewer_rules(con: duckdb.DuckDBPyConnection, model: Model) -> Model:
     One by one the rule that finds the most expected matches for each pair that it makes. When hardly any is left, cheap
     ones follow, for records that lack what those of the training had.
     """
-    predict.predict(con, model.settings, model.thresholds.review)
+    predict.predict(con, model.settings, model.unguarded.review)
     found = " + ".join(f"CASE WHEN l.bk_{n} = r.bk_{n} THEN {1 << n} ELSE 0 END" for n in range(len(model.rules)))
     expected: dict[int, float] = dict(
         con.execute(
