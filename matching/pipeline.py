@@ -213,9 +213,10 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     lap("expectation maximisation")
     if len(comparisons) == 1:
         trained.warnings.append(f"{comparisons[0].name} alone says too little to merge records by; map more columns")
+    overridden, linked = given != Overrides(), prepared.link_type == "link"
     prior = trained.prior
-    if prepared.link_type == "link":
-        prior = train.prior_of_partners(con, prior, trained.matches)
+    if linked:
+        prior = train.prior_of_partners(con, prior, trained.matches, total)
     settings = predict.settings_dict(_trained_comparisons(comparisons, trained), sql_rules, prior)
     weight = train.weights(comparisons, candidates, trained.m, trained.u, prior)
     blocked = candidates.label != train.MISSED
@@ -223,16 +224,16 @@ def fit(prepared: Prepared, overrides: Mapping[str, Any] | None = None, progress
     known = thresholds.Labelled(np.where(blocked, weight, -np.inf), hold)
     weight, size, matches = weight[blocked], candidates.count[blocked], trained.matches
     best, chance = None, None
-    if given != Overrides() or prepared.link_type == "link":
+    if overridden or linked:
         given.apply(settings)
         left, right, weight = _edges(con, settings)
-        if given != Overrides():
+        if overridden:
             found_ones = weight[_in(labelled, (left, right))]
             known = thresholds.Labelled(
                 np.append(found_ones, -np.inf), np.append(np.ones(len(found_ones)), len(labelled[0]) - len(found_ones))
             )
             matches = matches if given.prior is None else given.prior * total
-        if prepared.link_type == "link":
+        if linked:
             sources = con.sql(f"SELECT source FROM {RECORDS} ORDER BY rid").fetchnumpy()["source"]
             source = np.unique(np.asarray(sources, dtype=str), return_inverse=True)[1]
             best, chance = thresholds.best_of_both(left, right, weight, source)

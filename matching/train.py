@@ -26,7 +26,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import combinations
 
 import duckdb
 import numpy as np
@@ -172,26 +171,29 @@ def restore_term_frequencies(con: duckdb.DuckDBPyConnection, saved: Mapping[str,
 
 def total_pairs(con: duckdb.DuckDBPyConnection, link_type: LinkType) -> float:
     """All pairs that could match."""
-    sizes = [row[0] for row in con.sql(f"SELECT count(*)::DOUBLE FROM {RECORDS} GROUP BY source").fetchall()]
+    sizes = _source_sizes(con)
     n = sum(sizes)
     if link_type == "link":
         return (n * n - sum(s * s for s in sizes)) / 2
     return n * (n - 1) / 2
 
 
-def prior_of_partners(con: duckdb.DuckDBPyConnection, prior: float, matches: float) -> float:
-    """The prior of pairs of sources that hold each person once.
+def _source_sizes(con: duckdb.DuckDBPyConnection) -> list[float]:
+    return [row[0] for row in con.sql(f"SELECT count(*)::DOUBLE FROM {RECORDS} GROUP BY source").fetchall()]
+
+
+def prior_of_partners(con: duckdb.DuckDBPyConnection, prior: float, matches: float, total: float) -> float:
+    """The prior of pairs of sources that hold each person once, of which there are `total`.
 
     There a match rules out all others of both records, so it stands against their having no partner at all, which is
     the rarer the more have one: the odds are the prior's over (1 - ρ_l) (1 - ρ_r), with the share ρ of either source's
     records that have a partner in the other, on the average of all pairs.
     """
-    sizes = [row[0] for row in con.sql(f"SELECT count(*)::DOUBLE FROM {RECORDS} GROUP BY source").fetchall()]
-    total = total_pairs(con, "link")
-    bits = 0.0
-    for one, other in combinations(sizes, 2):
-        alone = (1 - min(MOST_WITH_PARTNER, matches * size / total) for size in (one, other))
-        bits -= one * other / total * math.log2(math.prod(alone))
+    sizes = _source_sizes(con)
+    n = sum(sizes)
+    # By the source that a record may have its partner in, not by pairs of sources: there may be thousands.
+    shares = ((size * (n - size) / total, min(MOST_WITH_PARTNER, matches * size / total)) for size in sizes)
+    bits = -sum(pairs * math.log2(1 - partnered) for pairs, partnered in shares)
     odds = prior / (1 - prior) * 2**bits
     return odds / (1 + odds)
 

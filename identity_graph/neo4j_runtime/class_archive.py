@@ -46,8 +46,8 @@ class ClassArchive:
         return self.own.exists() and not self.whole.exists()
 
     def begin(self, java: Java) -> None:
-        """Make the archive of Java's own classes, where there is none."""
-        if self.own.exists():
+        """Make the archive of Java's own classes, where there is none and a place for it."""
+        if self.own.exists() or not os.access(self.own.parent, os.W_OK):
             return
         new = self.own.with_name(f"{self.own.name}.{os.getpid()}")
         command = [java.executable, "-Xshare:dump", f"-XX:SharedArchiveFile={new}"]

@@ -85,8 +85,8 @@ def _serve(run: Path, specification: dict[str, Any], state: dict[str, Any]) -> N
             _end(process)
             if specification["written"] and process.returncode != -signal.SIGKILL:
                 written, name = map(Path, specification["written"])
-                # Another server may have ended and done the same meanwhile.
-                with suppress(FileNotFoundError):
+                # Another server may have ended and done the same meanwhile; without it a start only takes longer.
+                with suppress(OSError):
                     written.replace(name)
             raise
         if not state["started"] or state["restarts"] == MAX_RESTARTS:
